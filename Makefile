@@ -1,0 +1,63 @@
+# `make` prints the verbs. Every verb that needs .venv makes it first; each works on a fresh clone.
+
+CONF = conf/live.toml
+DT =
+FROM =
+TO =
+SET =
+PART =
+
+# Java is where `make setup` found it; SET="a.b=1 c.d=2" becomes one --set each.
+PYTHON_HERE = JAVA_HOME="$$(cat .venv/java-home)" .venv/bin/python
+OPTIONS = --conf '$(CONF)' $(foreach setting,$(SET),--set '$(setting)')
+
+.PHONY: help setup run day backfill train test check prove bench clean
+.NOTPARALLEL:
+
+help:  ## print this
+	@echo "make VERB [NAME=value ...]"
+	@sed -n "s/^\([a-z]*\):.*##  *\(.*\)/  \1\t\2/p" Makefile | expand -t 14
+	@echo
+	@echo "  CONF=conf/live.toml      the product's config, for run, day, backfill and train"
+	@echo "  SET=\"a.b=1 c.d=x\"        values of the config to override, separated by blanks"
+	@echo "  DT=2026-01-07            a day; FROM= and TO= are the first and the last of a range"
+	@echo "  PART=name                one part of prove or bench, one path of test"
+
+setup:  ## make .venv from requirements.lock and find Java 17 or newer (the other verbs do it by themselves)
+	@.ci/setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
+
+run: setup  ## the demonstration: simulate logs, go the whole road, end with a model and its quality
+	@$(PYTHON_HERE) -m jobs.run $(OPTIONS)
+
+day: need-DT setup  ## the road for one day: make day DT=2026-01-07
+	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(DT)'
+
+backfill: need-FROM need-TO setup  ## the road for a range: make backfill FROM=2026-01-01 TO=2026-01-07
+	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(FROM)..$(TO)'
+
+train: need-DT setup  ## the training alone, on data up to a day: make train DT=2026-01-08
+	@$(PYTHON_HERE) -m jobs.train $(OPTIONS) --dt '$(DT)'
+
+test: setup  ## the tests (PART=tests/loader for some of them)
+	@$(PYTHON_HERE) -m pytest -n 2 --dist loadgroup $(PART)
+
+check: setup  ## lint, format and types
+	@failed=0; \
+	.venv/bin/ruff check . || failed=1; \
+	.venv/bin/ruff format --check . || failed=1; \
+	.venv/bin/mypy || failed=1; \
+	exit $$failed
+
+prove: setup  ## the long demonstrations; what they print goes to prove/
+	@$(PYTHON_HERE) -m tests.prove $(PART)
+
+bench: setup  ## the benchmarks; their tables go to prove/benchmarks/
+	@$(PYTHON_HERE) -m tests.benchmarks $(PART)
+
+clean:  ## remove caches and printouts; .venv and the warehouse stay
+	rm -rf prove build dist spark-warehouse metastore_db derby.log *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find jobs pipeline tsengine tests -name __pycache__ -prune -exec rm -rf {} +
+
+need-%:
+	@: $(if $(strip $($*)),,$(error make $(MAKECMDGOALS) needs $* as well, for example $*=2026-01-07))

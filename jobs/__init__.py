@@ -1,0 +1,1 @@
+"""One thin script a job: arguments, config, one call, exit code."""

@@ -1,0 +1,71 @@
+"""The argument parser that all jobs share, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from pipeline.config import Config, load_config
+from pipeline.days import Day, day_range
+from pipeline.errors import PipelineError
+
+Job = Callable[[Config, argparse.Namespace], None]
+
+
+def parser(description: str, days: str = "") -> argparse.ArgumentParser:
+    """`--conf`, `--set` and `--traceback`; with `days`, also `--dt` (the text says what the days are for)."""
+    result = argparse.ArgumentParser(
+        description=description, epilog="exit codes: 0 done, 1 failed, 2 bad arguments or config, 3 refused"
+    )
+    result.add_argument(
+        "--conf", default="conf/live.toml", metavar="TOML", help="the product's config (default: %(default)s)"
+    )
+    if days:
+        result.add_argument("--dt", required=True, metavar="DAY[..DAY]", help=days)
+    result.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=VALUE",
+        help="override one value of the config; may be repeated",
+    )
+    result.add_argument("--traceback", action="store_true", help="show where in the code an error came from")
+    return result
+
+
+def days_of(arguments: argparse.Namespace) -> list[Day]:
+    """The days that `--dt` names."""
+    return day_range(arguments.dt)
+
+
+def run(job: Job, arguments: argparse.ArgumentParser) -> NoReturn:
+    """Parse, load the config, do the job, and end the process with the exit code that fits."""
+    parsed = arguments.parse_args()
+    try:
+        job(load_config(parsed.conf, parsed.set), parsed)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; nothing half-written is visible, the same command goes on")
+    except PipelineError as error:
+        _fail(str(error), error.exit_code, parsed.traceback)
+    except Exception as error:
+        _fail(
+            f"{_first_line(error)}\nThis is not an error the job knows; --traceback shows where it came from",
+            1,
+            parsed.traceback,
+        )
+    sys.exit(0)
+
+
+def _fail(message: str, code: int, show_traceback: bool) -> NoReturn:
+    if show_traceback:
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,6 @@
+"""Sum the events of a day by user and by item: exact integers, by event day."""
+
+from jobs.steps import run_step
+
+if __name__ == "__main__":
+    run_step("DAILY", __doc__, "the arrival day to sum, or a range A..B")

@@ -1,0 +1,6 @@
+"""Write labelled examples: each exposure whose last label matured on the day, with its features as known then."""
+
+from jobs.steps import run_step
+
+if __name__ == "__main__":
+    run_step("EXAMPLES", __doc__, "the day on which labels mature, or a range A..B")

@@ -1,0 +1,1 @@
+"""Raw logs -> features -> batches -> a trained model -> an artifact."""

@@ -1,0 +1,413 @@
+"""The typed config of one product, read from conf/<product>.toml.
+
+Every table refuses unknown keys, every fault is reported at once with its path (`$.training.workers`), and all
+defaults stand here. Objects are frozen. Units are in the names.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.errors import ConfigError
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
+"""`enter` counts events of that type; `watch.duration_ms` sums that column over them."""
+
+
+class Table(BaseModel):
+    """A TOML table: frozen, and a stranger to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Product(Table):
+    """Whose logs these are, and where its datasets lie."""
+
+    name: Name
+    warehouse: str = "warehouse"
+    day_zone: str = "UTC"
+    first_day: datetime.date
+
+    @field_validator("day_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"must be a time zone of the IANA database such as 'Asia/Shanghai', got {zone!r}")
+        return zone
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone whose midnight begins a day."""
+        return ZoneInfo(self.day_zone)
+
+
+class Simulate(Table):
+    """How much of the demonstration service `make run` simulates."""
+
+    days: Positive = 8
+    seed: int = 7
+    users: Positive | None = None
+    streamers: Positive | None = None
+
+
+class Column(Table):
+    """Where one column of a source comes from: a field (`from`) or an expression over the fields (`sql`)."""
+
+    source: str | None = Field(default=None, alias="from")
+    sql: str | None = None
+    type: Literal["string", "int", "long", "double", "boolean"] = "string"
+    required: bool = False
+    values: dict[str, str] | None = None
+    time: tuple[Literal["epoch_s", "epoch_ms", "epoch_us", "iso"], ...] | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Column:
+        if (self.source is None) == (self.sql is None):
+            raise ValueError(
+                "needs exactly one of `from` (a field of the line) or `sql` (an expression over its fields)"
+            )
+        return self
+
+
+class Source(Table):
+    """One kind of raw log: where its files are and how a line becomes a row."""
+
+    kind: Literal["events"]
+    path: str
+    format: Literal["json", "csv"] = "json"
+    separator: str = ","
+    header: bool = True
+    fields: tuple[str, ...] | None = None
+    """Field names of a delimited file in order; read from the header when absent."""
+    delay_s: NotNegative = 0
+    columns: dict[Name, Column]
+
+    @model_validator(mode="after")
+    def _clocks(self) -> Source:
+        if "event_time" not in self.columns or self.columns["event_time"].time is None:
+            raise ValueError('columns.event_time must exist and say its `time` formats, such as time = ["epoch_ms"]')
+        return self
+
+    @property
+    def has_day(self) -> bool:
+        """Whether the path itself names the arrival day."""
+        return "{dt}" in self.path
+
+
+class Datasets(Table):
+    """Which source fills which dataset."""
+
+    events: Name
+    attributes: dict[Literal["user", "item"], Name] = {}
+    rooms: Name | None = None
+
+
+class Bots(Table):
+    """Who is too busy to be a person: more events of this type in a clock hour."""
+
+    event: Name = "exposure"
+    per_hour: Positive = 200
+
+
+class Clean(Table):
+    """What a clean event is."""
+
+    lookback_days: NotNegative = 2
+    future_tolerance_s: NotNegative = 3600
+    on_air_grace_s: NotNegative = 60
+    max_line_bytes: Positive = 1_048_576
+    bots: Bots | None = None
+    budgets: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+
+
+class Label(Table):
+    """An example is an event of type `of`; it is positive when `event` follows in time."""
+
+    of: Name = "exposure"
+    event: Name
+    match: tuple[Name, ...] = ("user_id", "item_id")
+    within_s: Positive
+    mature_after_s: Positive
+
+    @model_validator(mode="after")
+    def _matures(self) -> Label:
+        if self.mature_after_s < self.within_s:
+            raise ValueError(f"mature_after_s ({self.mature_after_s}) must be at least within_s ({self.within_s})")
+        return self
+
+
+class Profiles(Table):
+    """When the profile of a day may be used."""
+
+    ready_after_s: NotNegative = 21_600
+
+
+class Vocabulary(Table):
+    """How often a value must have been seen to get an id."""
+
+    min_count: Positive = 1
+
+
+class Feature(Table):
+    """One input of the model; exactly one of the first seven keys says how it is computed."""
+
+    column: Name | None = None
+    attribute: Name | None = None
+    sql: str | None = None
+    count: Measure | None = None
+    sum: Measure | None = None
+    rate: tuple[Measure, Measure] | None = None
+    since: Name | None = None
+    by: Name | None = None
+    window_days: Positive = 7
+    smoothing: Annotated[float, Field(gt=0)] = 20.0
+    edges: tuple[float, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Feature:
+        kinds = [
+            k for k in ("column", "attribute", "sql", "count", "sum", "rate", "since") if getattr(self, k) is not None
+        ]
+        if len(kinds) != 1:
+            raise ValueError(
+                f"needs exactly one of column, attribute, sql, count, sum, rate, since; got {kinds or 'none'}"
+            )
+        if self.by is not None and kinds[0] not in ("count", "sum", "rate"):
+            raise ValueError("`by` goes with count, sum or rate only")
+        if self.edges is not None and list(self.edges) != sorted(set(self.edges)):
+            raise ValueError(f"edges must rise strictly, got {list(self.edges)}")
+        return self
+
+
+class Sequence(Table):
+    """The user's latest `last` values of a column, newest last, known before the exposure."""
+
+    of: Name
+    events: tuple[Name, ...]
+    last: Positive = 20
+    window_days: Positive = 7
+
+
+class Cross(Table):
+    """Two id features hashed together into `buckets`, by (a * 1000003 + b) mod buckets."""
+
+    of: tuple[Name, Name]
+    buckets: Positive
+
+
+class Features(Table):
+    """The inputs of the model, by what they describe."""
+
+    user: dict[Name, Feature] = {}
+    item: dict[Name, Feature] = {}
+    context: dict[Name, Feature] = {}
+    sequence: dict[Name, Sequence] = {}
+    cross: dict[Name, Cross] = {}
+
+
+class Model(Table):
+    """Which model family, and its size."""
+
+    kind: Name = "wide_deep"
+    embedding_dim: Positive = 16
+    hidden: tuple[Positive, ...] = (128, 64)
+
+
+class Rule(Table):
+    """An optimizer of tsengine.train by name."""
+
+    kind: Literal["gradient_descent", "adagrad", "rowwise_adagrad", "adam"]
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class Optimizer(Rule):
+    """The optimizer of the dense parameters, and of the embedding tables."""
+
+    tables: Rule = Rule(kind="rowwise_adagrad", learning_rate=0.05)
+
+
+class Training(Table):
+    """How the model is trained and judged."""
+
+    label: Name
+    days: Positive = 6
+    evaluation_days: Positive = 2
+    epochs: Positive = 1
+    batch_size: Positive = 4096
+    shards: Positive = 8
+    workers: Positive = 2
+    window_row_groups: Positive = 8
+    seed: int = 42
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    optimizer: Optimizer = Optimizer(kind="adam", learning_rate=0.001)
+
+    @model_validator(mode="after")
+    def _shards(self) -> Training:
+        if self.workers > self.shards:
+            raise ValueError(f"workers ({self.workers}) must not exceed shards ({self.shards})")
+        if self.batch_size % self.shards:
+            raise ValueError(f"batch_size ({self.batch_size}) must be a multiple of shards ({self.shards})")
+        return self
+
+
+class Threshold(Table):
+    """What a metric must reach, alone and against the model in service.
+
+    `at_least` and `change_at_least` are for what should be high (auc, gauc), `at_most` and `change_at_most` for a loss
+    (logloss). A change is candidate minus the model in service, on the same rows; nothing is negated on the way.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    change_at_least: float | None = None
+    change_at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Threshold:
+        if all(getattr(self, name) is None for name in type(self).model_fields):
+            raise ValueError(
+                "needs at_least or change_at_least (a loss: at_most or change_at_most): "
+                "a gate without a threshold never refuses anything"
+            )
+        return self
+
+
+class Recommend(Table):
+    """For whom, and from what."""
+
+    candidates: Literal["on_air", "recent"] = "on_air"
+    active_days: Positive = 7
+    top: Positive = 20
+
+
+class Config(Table):
+    """One product."""
+
+    product: Product
+    simulate: Simulate | None = None
+    sources: dict[Name, Source]
+    datasets: Datasets
+    clean: Clean = Clean()
+    labels: dict[Name, Label]
+    profiles: Profiles = Profiles()
+    vocabularies: dict[Name, Vocabulary] = {}
+    features: Features
+    model: Model = Model()
+    training: Training
+    gate: dict[Literal["auc", "gauc", "logloss"], Threshold] = Field(min_length=1)
+    recommend: Recommend = Recommend()
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        faults = [*self._unknown_sources(), *self._unknown_labels(), *self._unknown_crosses(), *self._taken_names()]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _unknown_sources(self) -> Iterable[str]:
+        named = {"events": self.datasets.events, "rooms": self.datasets.rooms}
+        named |= {f"attributes.{entity}": source for entity, source in self.datasets.attributes.items()}
+        for place, source in named.items():
+            if source is not None and source not in self.sources:
+                yield f"$.datasets.{place} names source {source!r}; declared are {sorted(self.sources)}"
+
+    def _unknown_labels(self) -> Iterable[str]:
+        if self.training.label not in self.labels:
+            yield f"$.training.label is {self.training.label!r}; declared labels are {sorted(self.labels)}"
+
+    def _unknown_crosses(self) -> Iterable[str]:
+        from pipeline.features import id_feature_names
+
+        names = id_feature_names(self.features)
+        for cross, declared in self.features.cross.items():
+            for part in declared.of:
+                if part not in names:
+                    yield f"$.features.cross.{cross}.of names {part!r}; id features are {sorted(names)}"
+
+    def _taken_names(self) -> Iterable[str]:
+        from pipeline.schemas import EXAMPLES
+
+        for group in ("user", "item", "context", "sequence"):
+            for name in getattr(self.features, group):
+                if f"{group}_{name}" in EXAMPLES:
+                    yield f"$.features.{group}.{name} would be column {group}_{name}, which examples have already"
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a product's TOML; `overrides` are `a.b=value` with value in TOML (a bare word is a string).
+
+    Raises ConfigError with every fault, each with its path in the file.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {error}. Give a product's TOML by --conf") from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    for override in overrides:
+        _override(tables, override)
+    return parse_config(tables, str(path))
+
+
+def parse_config(tables: Mapping[str, Any], origin: str = "config") -> Config:
+    """Check parsed TOML tables; ConfigError lists every fault with its path."""
+    try:
+        return Config.model_validate(tables)
+    except ValidationError as error:
+        faults = [_explain(fault, tables) for fault in error.errors()]
+    raise ConfigError(f"{origin} has {len(faults)} fault(s):\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def _override(tables: dict[str, Any], override: str) -> None:
+    """Set `a.b=value` in nested tables."""
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set takes section.key=value, got {override!r}")
+    *parents, key = path.strip().split(".")
+    table = tables
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override!r}: {parent!r} is a value, not a table")
+    table[key] = _value(text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(fault: Any, tables: Mapping[str, Any]) -> str:
+    """One line for one fault: where, what was expected, what came, and the likely way out."""
+    place = "$" + "".join(f".{part}" for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: unknown key{_nearest(fault['loc'])}"
+    if fault["type"] == "missing":
+        return f"{place}: is missing"
+    message = fault["msg"].removeprefix("Value error, ")
+    came = "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+    return f"{place}: {message}{came if 'got' not in message else ''}"
+
+
+def _nearest(location: tuple[str | int, ...]) -> str:
+    """`; did you mean ...` from the keys that the table at this place knows."""
+    known = {str(field.alias or name) for table in Table.__subclasses__() for name, field in table.model_fields.items()}
+    close = difflib.get_close_matches(str(location[-1]), sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

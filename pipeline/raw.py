@@ -1,0 +1,122 @@
+"""Raw logs as they lie on the storage: which files a source has on a day, and that every one can be read to its end.
+
+A source's files either have a manifest (the simulator writes one) or are whatever matches its path. Those without one
+are looked at once per process, one task a file: SHA-256, lines, and for gzip that the container is whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO, cast
+
+from pyspark.sql import SparkSession
+
+from pipeline.config import Config, Source
+from pipeline.days import Day
+from pipeline.errors import DamagedData, MissingInput
+from pipeline.storage import FileEntry, Warehouse, data_files, files_at, has_manifest, read_manifest
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Something that a step reads and that is no dataset of a day: the raw files of a source, or a model."""
+
+    name: str
+    paths: tuple[str, ...]
+    origin: str
+    digest: str
+    lines: int = 0
+
+
+class RawLogs:
+    """Finds and checks the raw files of a product's sources."""
+
+    def __init__(self, config: Config, warehouse: Warehouse, spark: SparkSession) -> None:
+        self._config, self._warehouse, self._spark = config, warehouse, spark
+        self._seen: dict[tuple[str, ...], tuple[FileEntry, ...]] = {}
+
+    def of(self, name: str, day: Day) -> Outside:
+        """The files of source `name` on `day` (all of them when its path names no day).
+
+        Raises MissingInput when there is none, DamagedData naming a file whose container is cut or corrupt.
+        """
+        source = self._config.sources[name]
+        pattern = self.pattern(source, day)
+        folder = pattern.rpartition("/")[0]
+        if "*" not in folder and has_manifest(folder):
+            return self._published(name, folder)
+        paths = tuple(files_at(pattern).glob(pattern))
+        if not paths:
+            raise MissingInput(f"no raw files of source {name!r}: nothing matches {pattern} ($.sources.{name}.path)")
+        entries = self._look(paths)
+        digest = hashlib.sha256("".join(entry.sha256 for entry in entries).encode()).hexdigest()
+        return Outside(f"raw/{name}", paths, "collected", digest, sum(entry.rows for entry in entries))
+
+    def pattern(self, source: Source, day: Day) -> str:
+        """The shell pattern of a source's files on a day, as a full path."""
+        path = source.path.replace("{dt}", str(day))
+        return path if path.startswith("/") or "://" in path else self._warehouse.path(path)
+
+    @staticmethod
+    def _published(name: str, folder: str) -> Outside:
+        manifest = read_manifest(folder)
+        return Outside(
+            f"raw/{name}", tuple(data_files(folder)), manifest.origin, manifest.content_digest, manifest.rows
+        )
+
+    def _look(self, paths: tuple[str, ...]) -> tuple[FileEntry, ...]:
+        if paths not in self._seen:
+            tasks = self._spark.sparkContext.parallelize(list(paths), min(len(paths), 64))
+            results = tasks.map(inspect_raw).collect()
+            if damaged := [result for result in results if isinstance(result, str)]:
+                raise DamagedData("\n".join(damaged))
+            self._seen[paths] = tuple(result for result in results if isinstance(result, FileEntry))
+        return self._seen[paths]
+
+
+def inspect_raw(path: str) -> FileEntry | str:
+    """Lines, bytes and SHA-256 of a raw file, or one line that says why it cannot be read to its end."""
+    with files_at(path).open(path) as file:
+        stream = _Hashing(file)
+        try:
+            lines = _count_lines(
+                cast(BinaryIO, gzip.GzipFile(fileobj=cast(BinaryIO, stream)))
+                if path.endswith(".gz")
+                else cast(BinaryIO, stream)
+            )
+        except (EOFError, OSError, zlib.error) as error:
+            return f"{path} is damaged ({error}); deliver it again, or take it out of the folder"
+        while stream.read(BLOCK):
+            pass
+    return FileEntry(path, lines, stream.size, stream.hex)
+
+
+def _count_lines(stream: BinaryIO) -> int:
+    lines, last = 0, b"\n"
+    while block := stream.read(BLOCK):
+        lines += block.count(b"\n")
+        last = block[-1:]
+    return lines + (last != b"\n")
+
+
+class _Hashing:
+    """A file that hashes what is read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest, self.size = file, hashlib.sha256(), 0
+
+    def read(self, count: int = -1) -> bytes:
+        block = self._file.read(count)
+        self._digest.update(block)
+        self.size += len(block)
+        return block
+
+    @cached_property
+    def hex(self) -> str:
+        return self._digest.hexdigest()

@@ -1,0 +1,359 @@
+"""The road a row takes: every Spark step, what it reads, what it writes. Read it from top to bottom.
+
+raw -> clean_logs -> events, quarantine, attributes, rooms
+                     events -> build_daily -> build_profiles
+                     events, attributes -> build_vocab
+                     events, profiles, vocabularies of the day before -> build_examples -> (train)
+                     rooms, profiles, vocabularies, model -> recommend
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from pipeline import schemas
+from pipeline.config import Config
+from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
+from pipeline.errors import DamagedData, MissingInput, Refused
+from pipeline.features import vocabulary_names
+from pipeline.raw import Outside, RawLogs
+from pipeline.runner import Dataset, Input, Output, Step, Tables
+from pipeline.steps.build_daily import build_daily
+from pipeline.steps.build_examples import build_examples
+from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
+from pipeline.steps.build_vocab import build_vocab, vocabulary_values
+from pipeline.steps.clean_logs import clean_logs, raw_lines
+from pipeline.steps.measures import daily_columns, profile_columns
+from pipeline.steps.recommend import candidates, score, top
+from pipeline.storage import Warehouse, files_at, has_manifest, read_manifest
+
+ENTITIES = ("user", "item")
+SHARED = ("pipeline.steps.measures", "pipeline.steps.instants", "pipeline.steps.check_features", "pipeline.features")
+"""Modules that several steps compute with: a change there does them again."""
+
+
+# ---- datasets ------------------------------------------------------------------------------------------------------
+
+
+def events(config: Config) -> Dataset:
+    """Clean events by arrival day."""
+    return Dataset("events", schemas.events(config), ("event_id",))
+
+
+def quarantine(config: Config) -> Dataset:
+    """Rejected lines by arrival day."""
+    return Dataset("quarantine", schemas.QUARANTINE, ())
+
+
+def rooms(config: Config) -> Dataset:
+    """Broadcasts on air or ended lately."""
+    return Dataset("rooms", schemas.ROOMS, ("room_id",))
+
+
+def attributes(config: Config, entity: str) -> Dataset:
+    """What users or items said of themselves."""
+    return Dataset(f"attributes/{entity}", schemas.attributes(config, entity), (schemas.ENTITY_ID[entity], "event_id"))
+
+
+def daily(config: Config, entity: str) -> Dataset:
+    """Exact sums by (id, key, event day)."""
+    return Dataset(f"daily/{entity}", daily_columns(config, entity), ("id", "key", "event_day"))
+
+
+def profiles(config: Config, entity: str) -> Dataset:
+    """What was known at the end of the day."""
+    return Dataset(f"profiles/{entity}", profile_columns(config, entity), ("id",))
+
+
+def vocabulary(column: str) -> Dataset:
+    """Values and their ids as known at the end of the day."""
+    return Dataset(f"vocab/{column}", schemas.VOCABULARY, ("value",))
+
+
+def examples(config: Config) -> Dataset:
+    """Exposures whose last label matured on the day."""
+    return Dataset(f"examples/{config.training.label}", schemas.examples(config), ("example_id",))
+
+
+def recommendations(config: Config) -> Dataset:
+    """The best items for each active user."""
+    return Dataset("recommendations", schemas.RECOMMENDATIONS, ("user_id", "rank"))
+
+
+# ---- clean_logs ----------------------------------------------------------------------------------------------------
+
+
+def _clean_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    first = config.product.first_day
+    earlier = days_between(add_days(day, -config.clean.lookback_days), add_days(day, -1), first)
+    inputs = {"earlier_events": Input(events(config), tuple(earlier))}
+    if config.datasets.rooms:
+        inputs["earlier_rooms"] = Input(rooms(config), tuple(earlier[-1:]))
+    return inputs
+
+
+def _used_sources(config: Config) -> list[str]:
+    datasets = config.datasets
+    return sorted({datasets.events, *datasets.attributes.values(), *([datasets.rooms] if datasets.rooms else [])})
+
+
+def _clean_outside(config: Config, day: Day, raw: RawLogs) -> list[Outside]:
+    return [raw.of(name, day) for name in _used_sources(config)]
+
+
+def _clean_writes(config: Config) -> tuple[Dataset, ...]:
+    tables = [
+        events(config),
+        quarantine(config),
+        *(attributes(config, entity) for entity in config.datasets.attributes),
+    ]
+    return (*tables, rooms(config)) if config.datasets.rooms else tuple(tables)
+
+
+def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    raw = {
+        name: raw_lines(tables.spark, list(files.paths), config.sources[name])
+        for name, files in zip(_used_sources(config), outside, strict=True)
+    }
+    cleaned = clean_logs(config, day, raw, tables.table("earlier_events"), tables.table("earlier_rooms"))
+    accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
+    for row in cleaned.accounting.collect():
+        accounting[row["source"]][row["fate"]] = int(row["lines"])
+    _check_accounting(config, accounting, dict(zip(raw, outside, strict=True)))
+    made = {"events": cleaned.events, "quarantine": cleaned.quarantine}
+    made |= {f"attributes/{entity}": table for entity, table in cleaned.attributes.items()}
+    if cleaned.rooms is not None:
+        made["rooms"] = cleaned.rooms
+    return Output(made, {"accounting": accounting}, cleaned.release)
+
+
+def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
+    """Every delivered line has exactly one fate, and no rule rejects more than its budget."""
+    faults = []
+    for source, fates in accounting.items():
+        lines = sum(fates.values())
+        if config.sources[source].has_day and lines != raw[source].lines:
+            raise DamagedData(f"source {source!r}: {raw[source].lines} lines were delivered, {lines} are accounted for")
+        counted = lines - fates.get("blank", 0) - fates.get("header", 0)
+        for rule, budget in config.clean.budgets.items():
+            rejected = fates.get(rule, 0)
+            if rejected > budget * counted:
+                faults.append(
+                    f"source {source!r}: rule {rule} rejects {rejected} of {counted} lines, its budget is {budget:.3%}"
+                )
+    if faults:
+        faults.append("Look at the raw files, or raise $.clean.budgets in the config if this is how the logs are")
+        raise Refused("\n".join(faults))
+
+
+CLEAN = Step(
+    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs",),
+    _clean_reads, _clean_writes, _clean, _clean_outside,
+)  # fmt: skip
+
+
+# ---- build_daily ---------------------------------------------------------------------------------------------------
+
+
+def _snapshot_inputs(config: Config, day: Day) -> dict[str, Input]:
+    earlier = tuple(days_between(add_days(day, -1), add_days(day, -1), config.product.first_day))
+    inputs = {}
+    for entity in ENTITIES:
+        inputs[f"previous_{entity}"] = Input(profiles(config, entity), earlier)
+        if entity in config.datasets.attributes:
+            inputs[f"attributes_{entity}"] = Input(attributes(config, entity), (day,))
+    return inputs
+
+
+def _daily(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    snapshot = {
+        entity: attribute_snapshot(
+            config, entity, tables.table(f"previous_{entity}"), tables.expect(f"attributes_{entity}")
+        )
+        for entity in config.datasets.attributes
+    }
+    made = {
+        f"daily/{entity}": build_daily(
+            config, day, entity, tables.expect("events"), snapshot.get("item"), snapshot.get("user")
+        )
+        for entity in ENTITIES
+    }
+    return Output(made)
+
+
+DAILY = Step(
+    "build_daily", ("product", "datasets", "features"),
+    ("pipeline.steps.build_daily", "pipeline.steps.build_profiles", *SHARED),
+    lambda config, day: {"events": Input(events(config), (day,)), **_snapshot_inputs(config, day)},
+    lambda config: tuple(daily(config, entity) for entity in ENTITIES),
+    _daily,
+)  # fmt: skip
+
+
+# ---- build_profiles ------------------------------------------------------------------------------------------------
+
+
+def _profile_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    longest = max(
+        (f.window_days for group in (config.features.user, config.features.item) for f in group.values()), default=1
+    )
+    window = tuple(days_between(add_days(day, 1 - longest), day, config.product.first_day))
+    return {
+        **_snapshot_inputs(config, day),
+        **{f"daily_{entity}": Input(daily(config, entity), window) for entity in ENTITIES},
+    }
+
+
+def _profiles(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    made = {}
+    for entity in ENTITIES:
+        previous = tables.table(f"previous_{entity}")
+        said = tables.table(f"attributes_{entity}")
+        snapshot = None if said is None else attribute_snapshot(config, entity, previous, said)
+        made[f"profiles/{entity}"] = build_profiles(
+            config, day, entity, previous, snapshot, tables.expect(f"daily_{entity}")
+        )
+    return Output(made)
+
+
+PROFILES = Step(
+    "build_profiles", ("product", "datasets", "features"), ("pipeline.steps.build_profiles", *SHARED),
+    _profile_reads, lambda config: tuple(profiles(config, entity) for entity in ENTITIES), _profiles,
+)  # fmt: skip
+
+
+# ---- build_vocab ---------------------------------------------------------------------------------------------------
+
+
+def _vocab_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    earlier = tuple(days_between(add_days(day, -1), add_days(day, -1), config.product.first_day))
+    inputs = {"events": Input(events(config), (day,))}
+    inputs |= {
+        f"attributes_{entity}": Input(attributes(config, entity), (day,)) for entity in config.datasets.attributes
+    }
+    return inputs | {f"vocab_{column}": Input(vocabulary(column), earlier) for column in vocabulary_names(config)}
+
+
+def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    said: dict[str, DataFrame] = {
+        entity: tables.expect(f"attributes_{entity}") for entity in config.datasets.attributes
+    }
+    made = {}
+    for column in vocabulary_names(config):
+        values = vocabulary_values(config, column, tables.expect("events"), said)
+        made[f"vocab/{column}"] = build_vocab(config, day, column, values, tables.table(f"vocab_{column}"))
+    return Output(made)
+
+
+VOCAB = Step(
+    "build_vocab", ("product", "datasets", "features", "vocabularies"),
+    ("pipeline.steps.build_vocab", "pipeline.features"),
+    _vocab_reads, lambda config: tuple(map(vocabulary, vocabulary_names(config))), _vocab, append_only=True,
+)  # fmt: skip
+
+
+# ---- build_examples ------------------------------------------------------------------------------------------------
+
+
+def _profile_days(config: Config, first_us: int, last_us: int) -> tuple[Day, ...]:
+    """Days whose profile may serve an exposure in [first, last]: the day before the day of t - ready_after."""
+    ready_us, zone = config.profiles.ready_after_s * 1_000_000, config.product.zone
+    newest = [add_days(day_of_us(instant - ready_us, zone), -1) for instant in (first_us, last_us)]
+    return tuple(days_between(newest[0], newest[1], config.product.first_day))
+
+
+def _history_days(config: Config, day: Day) -> tuple[Day, ...]:
+    longest = max((sequence.window_days for sequence in config.features.sequence.values()), default=1)
+    return tuple(days_between(add_days(day, -longest - 1), day, config.product.first_day))
+
+
+def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    first, zone = config.product.first_day, config.product.zone
+    mature_us = max(label.mature_after_s for label in config.labels.values()) * 1_000_000
+    exposed_from = day_start_us(day, zone) - mature_us
+    exposed_days = tuple(days_between(day_of_us(exposed_from, zone), day, first))
+    served = _profile_days(config, exposed_from, day_start_us(add_days(day, 1), zone) - mature_us)
+    known = tuple(days_between(add_days(day, -1), add_days(day, -1), first))
+    inputs = {
+        "events": Input(events(config), exposed_days),
+        "history": Input(events(config), _history_days(config, day)),
+    }
+    inputs |= {f"profiles_{entity}": Input(profiles(config, entity), served) for entity in ENTITIES}
+    return inputs | {f"vocab_{column}": Input(vocabulary(column), known) for column in vocabulary_names(config)}
+
+
+@dataclass(frozen=True)
+class _Served:
+    """What features are computed from."""
+
+    profiles: Mapping[str, DataFrame]
+    vocabularies: Mapping[str, DataFrame]
+    history: DataFrame
+
+
+def _served(config: Config, tables: Tables) -> _Served:
+    found = {entity: tables.table(f"profiles_{entity}", "profile_day") for entity in ENTITIES}
+    vocabularies = {column: tables.table(f"vocab_{column}") for column in vocabulary_names(config)}
+    return _Served(
+        profiles={entity: table for entity, table in found.items() if table is not None},
+        vocabularies={column: table for column, table in vocabularies.items() if table is not None},
+        history=tables.expect("history"),
+    )
+
+
+def _examples(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    served, exposed = _served(config, tables), tables.expect("events", "dt")
+    made = build_examples(config, day, exposed, served.profiles, served.vocabularies, served.history)
+    return Output({examples(config).name: made})
+
+
+EXAMPLES = Step(
+    "build_examples", ("product", "datasets", "labels", "profiles", "features", "training.label"),
+    ("pipeline.steps.build_examples", *SHARED),
+    _example_reads, lambda config: (examples(config),), _examples,
+)  # fmt: skip
+
+
+# ---- recommend -----------------------------------------------------------------------------------------------------
+
+
+def _recommend_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    first, today = config.product.first_day, (day,)
+    active = tuple(days_between(add_days(day, 1 - config.recommend.active_days), day, first))
+    inputs = {"events": Input(events(config), active), "history": Input(events(config), _history_days(config, day))}
+    if config.datasets.rooms:
+        inputs["rooms"] = Input(rooms(config), today)
+    inputs |= {f"profiles_{entity}": Input(profiles(config, entity), today) for entity in ENTITIES}
+    return inputs | {f"vocab_{column}": Input(vocabulary(column), today) for column in vocabulary_names(config)}
+
+
+def _model(config: Config, day: Day, raw: RawLogs) -> list[Outside]:
+    """The model to serve: the highest version there is."""
+    warehouse, name = Warehouse.of(config), f"models/{config.model.kind}"
+    folder = warehouse.path(name)
+    versions = [v for v in files_at(folder).names(folder) if v.isdigit() and has_manifest(f"{folder}/{v}")]
+    if not versions:
+        raise MissingInput(f"no blessed model in {folder}. Train one first: make train DT={day}")
+    version = max(versions, key=int)
+    manifest = read_manifest(f"{folder}/{version}")
+    return [Outside(f"{name}/{version}", (f"{folder}/{version}",), manifest.origin, manifest.content_digest)]
+
+
+def _recommend(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    served = _served(config, tables)
+    points = candidates(config, day, tables.table("rooms"), tables.expect("events"), served.profiles)
+    scored = score(config, points, outside[0].paths[0], served.profiles, served.vocabularies, served.history)
+    return Output({"recommendations": top(config, scored)}, {"model": outside[0].name})
+
+
+RECOMMEND = Step(
+    "recommend", ("product", "datasets", "profiles", "features", "recommend", "model.kind"),
+    ("pipeline.steps.recommend", "pipeline.steps.build_examples", "pipeline.artifact", "pipeline.models", *SHARED),
+    _recommend_reads, lambda config: (recommendations(config),), _recommend, _model,
+)  # fmt: skip
+
+DATA_STEPS = (CLEAN, DAILY, PROFILES, VOCAB, EXAMPLES)
+"""What a day of data takes, in order; training and recommending follow."""

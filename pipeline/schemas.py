@@ -1,0 +1,126 @@
+"""Every dataset's columns, and the key of each, in one place.
+
+Types are written in Spark's DDL names. Times are TIMESTAMP (microseconds, UTC), durations `bigint` milliseconds, money
+`bigint` minor units, raw ids `string`, encoded ids `int`, features and labels `float`. Where a product declares more
+columns (attributes, events, features) they follow the fixed ones in the order of the config.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.features import FeatureSpec, feature_specs
+
+if TYPE_CHECKING:
+    from pipeline.config import Config, Source
+
+Columns = dict[str, str]
+"""Column name -> Spark DDL type, in order."""
+
+CLOCKS: Columns = {"event_time": "timestamp", "available_at": "timestamp"}
+
+EVENTS: Columns = {  # key: event_id
+    "event_id": "string",
+    "user_id": "string",
+    "item_id": "string",
+    "room_id": "string",
+    "event_type": "string",
+    **CLOCKS,
+}
+EVENTS_VERDICTS: Columns = {"bot_rule": "string", "bot_available_at": "timestamp", "source_file": "string"}
+
+QUARANTINE: Columns = {  # key: none
+    "source": "string",
+    "source_file": "string",
+    "line": "binary",
+    "rule": "string",
+    "detail": "string",
+}
+
+ROOMS: Columns = {  # key: room_id; `ended_at` is null until the end is available
+    "room_id": "string",
+    "item_id": "string",
+    "started_at": "timestamp",
+    "start_available_at": "timestamp",
+    "ended_at": "timestamp",
+    "end_available_at": "timestamp",
+}
+
+VOCABULARY: Columns = {  # key: value; id is null below min_count
+    "value": "string",
+    "id": "int",
+    "count": "bigint",
+    "first_dt": "date",
+}
+
+EXAMPLES: Columns = {  # key: example_id (the event_id of the exposure)
+    "example_id": "string",
+    "user_id": "string",
+    "item_id": "string",
+    "room_id": "string",
+    "event_time": "timestamp",
+    "weight": "float",
+}
+
+RECOMMENDATIONS: Columns = {  # key: (user_id, rank)
+    "user_id": "string",
+    "rank": "int",
+    "item_id": "string",
+    "room_id": "string",
+    "score": "float",
+    "model_version": "string",
+}
+
+TRUTH_EXPOSURES: Columns = {  # key: example_id; what the simulator knows and no log says
+    "example_id": "string",
+    "p_true": "double",
+    "entered": "boolean",
+}
+
+TRUTH_LINES: Columns = {  # key: none; every line that carries dirt, and what must become of it
+    "source": "string",
+    "line_id": "string",
+    "kind": "string",
+    "fate": "string",
+}
+
+ENTITY_ID = {"user": "user_id", "item": "item_id"}
+_SOURCE_TYPES = {"string": "string", "int": "int", "long": "bigint", "double": "double", "boolean": "boolean"}
+
+
+def declared_columns(source: Source) -> Columns:
+    """The columns of a source as its config types them."""
+    return {
+        name: "timestamp" if column.time is not None else _SOURCE_TYPES[column.type]
+        for name, column in source.columns.items()
+    }
+
+
+def events(config: Config) -> Columns:
+    """One clean event that arrived on the day; key event_id."""
+    extra = declared_columns(config.sources[config.datasets.events])
+    return {**EVENTS, **{k: v for k, v in extra.items() if k not in EVENTS}, **EVENTS_VERDICTS}
+
+
+def attributes(config: Config, entity: str) -> Columns:
+    """What a user or an item said of itself that day, one row a line; key (id, event_id)."""
+    source = config.sources[config.datasets.attributes[entity]]  # type: ignore[index]
+    extra = declared_columns(source)
+    own = {ENTITY_ID[entity]: "string", "event_id": "string", **CLOCKS}
+    return {**own, **{k: v for k, v in extra.items() if k not in own}}
+
+
+def examples(config: Config) -> Columns:
+    """One exposure with its labels and features; key example_id."""
+    labels = {f"label_{name}": "float" for name in config.labels}
+    features = {column: _feature_type(spec) for spec in feature_specs(config) for column in spec.columns}
+    return {**EXAMPLES, **labels, **features}
+
+
+def ddl(columns: Columns) -> str:
+    """As a Spark schema string."""
+    return ", ".join(f"`{name}` {type_}" for name, type_ in columns.items())
+
+
+def _feature_type(spec: FeatureSpec) -> str:
+    return {"id": "int", "sequence": "array<int>"}.get(spec.kind, "float")

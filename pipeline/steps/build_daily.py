@@ -1,0 +1,83 @@
+"""Exact integer sums of one arrival day, by entity, key and event day."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipeline import schemas
+from pipeline.config import Config
+from pipeline.days import Day, add_days
+from pipeline.steps.check_features import check_features
+from pipeline.steps.instants import day_start, local_day
+from pipeline.steps.measures import (
+    COUNTERPART,
+    TOTAL,
+    Measure,
+    daily_columns,
+    last_events,
+    measures,
+    split_keys,
+    windows,
+)
+
+
+def build_daily(
+    config: Config, day: Day, entity: str, events: DataFrame, items: DataFrame | None, users: DataFrame | None
+) -> DataFrame:
+    """Sums of the events that arrived on `day`, with the columns of measures.daily_columns.
+
+    `items` and `users` are the attribute snapshots at the end of the day (id and attributes); the counterpart's gives
+    the keys that sums are split by. Every person's event leaves a row of the empty key, also of types that nothing
+    counts: that is how a profile learns that the id exists. Events of bots are left out once the verdict is known.
+    Raises ConfigError when a feature names a column that is not there.
+    """
+    check_features(config)
+    counted = _people(config, day, events).where(F.col(schemas.ENTITY_ID[entity]).isNotNull())
+    keyed = _with_keys(config, entity, counted, {"item": items, "user": users}[COUNTERPART[entity]])
+    rows = keyed.select(
+        F.col(schemas.ENTITY_ID[entity]).alias("id"),
+        F.explode("keys").alias("key"),
+        local_day(F.col("event_time"), config.product.zone).alias("event_day"),
+        "*",
+    )
+    sums = [_sum(measure).alias(measure.name) for measure in measures(config, entity)]
+    lasts = [_last(event).alias(f"last_{event}") for event in last_events(config, entity)]
+    columns = list(daily_columns(config, entity))
+    none = F.count("*").alias("_events")  # an aggregate needs at least one
+    return rows.groupBy("id", "key", "event_day").agg(none, *sums, *lasts).select(*columns)
+
+
+def _people(config: Config, day: Day, events: DataFrame) -> DataFrame:
+    """Events without those of bots; a verdict that comes only after the day does not count yet."""
+    end = day_start(add_days(day, 1), config.product.zone)
+    is_bot = F.col("bot_rule").isNotNull() & (F.col("bot_available_at") <= end)
+    return events.where(~F.coalesce(is_bot, F.lit(False)))
+
+
+def _with_keys(config: Config, entity: str, events: DataFrame, counterpart: DataFrame | None) -> DataFrame:
+    """Each event with `keys`: the empty one, and `by=value` for each split that its type takes part in."""
+    other = schemas.ENTITY_ID[COUNTERPART[entity]]
+    splits = [by for by in split_keys(config, entity) if by == other or counterpart is not None]
+    attributes = [by for by in splits if by != other]
+    if counterpart is not None and attributes:
+        said = counterpart.select(F.col("id").alias(other), *[F.col(by).alias(f"_said_{by}") for by in attributes])
+        events = events.join(said, on=other, how="left")
+    keys = [F.lit(TOTAL), *[_key(config, entity, by, other) for by in splits]]
+    return events.withColumn("keys", F.array_compact(F.array(*keys)))
+
+
+def _key(config: Config, entity: str, by: str, other: str) -> Column:
+    """`category=music`, or null where the value is null or no such split counts this type of event."""
+    value = F.col(other if by == other else f"_said_{by}").cast("string")
+    types = sorted({window.measure.event for window in windows(config, entity) if window.by == by})
+    return F.when(F.col("event_type").isin(types), F.concat(F.lit(f"{by}="), value))
+
+
+def _sum(measure: Measure) -> Column:
+    value = F.lit(1) if measure.column is None else F.coalesce(F.col(measure.column), F.lit(0))
+    return F.sum(F.when(F.col("event_type") == measure.event, value).otherwise(F.lit(0)).cast("bigint"))
+
+
+def _last(event: str) -> Column:
+    return F.max(F.when((F.col("event_type") == event) & (F.col("key") == TOTAL), F.col("event_time")))

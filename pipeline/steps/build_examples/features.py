@@ -1,0 +1,143 @@
+"""Every feature of a (user, item) pair as known at an instant; the examples and the recommendations share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from pipeline import schemas
+from pipeline.config import Config, Feature
+from pipeline.features import feature_specs
+from pipeline.steps.build_examples.encoding import code, table_or_empty, text_of, with_code
+from pipeline.steps.build_examples.sequences import sequences_at
+from pipeline.steps.instants import HOUR_US, SECOND_US, local_day, shifted
+from pipeline.steps.measures import COUNTERPART, Measure, attribute_columns, measures_of, profile_columns
+
+ENTITIES = ("item", "user")  # the item's row is short, the user's carries long arrays
+
+
+def features_at(
+    config: Config,
+    points: DataFrame,
+    profiles: Mapping[str, DataFrame],
+    vocabularies: Mapping[str, DataFrame],
+    history: DataFrame,
+) -> DataFrame:
+    """The points with a column for each of the feature specs' columns, in their order.
+
+    `points`: example_id, user_id, item_id, room_id, event_time = t, and the columns of events that features name. A
+    profile serves from ready_after_s after the end of its day; an entity that is not in it is cold: null attributes,
+    sums of 0. Ids are those of the vocabulary of the day before t. Inputs may hold more than was known at t (later
+    profile days, later ids, later events); it is not used.
+    """
+    dated = _dated(config, points)
+    joined = _with_sequences(config, dated, vocabularies, history).alias("point")
+    for entity in ENTITIES:
+        joined = _with_profile(config, joined, entity, profiles)
+    encoded = joined.select("point.*", *_numbers(config), *_values(config))
+    for full in _id_values(config):
+        vocabulary = table_or_empty(points.sparkSession, vocabularies, _vocabulary(config, full), schemas.VOCABULARY)
+        encoded = with_code(encoded, F.col(f"_value_{full}"), vocabulary, f"_code_{full}")
+    return encoded.select(*points.columns, *_columns(config))
+
+
+def _dated(config: Config, points: DataFrame) -> DataFrame:
+    """Points with `_day` (of t), `_profile_day` (the newest profile that is ready) and the `sql` features."""
+    zone = config.product.zone
+    ready = local_day(shifted(F.col("event_time"), -config.profiles.ready_after_s * SECOND_US), zone)
+    days = [local_day(F.col("event_time"), zone).alias("_day"), F.date_sub(ready, 1).alias("_profile_day")]
+    written = [(full, feature.sql) for full, _, feature in _declared(config) if feature.sql is not None]
+    return points.select("*", *days, *[F.expr(sql).cast("float").alias(f"_sql_{full}") for full, sql in written])
+
+
+def _with_sequences(
+    config: Config, dated: DataFrame, vocabularies: Mapping[str, DataFrame], history: DataFrame
+) -> DataFrame:
+    """Before the profiles: what is shuffled here should not carry their arrays."""
+    if not config.features.sequence:
+        return dated
+    moments = dated.select("user_id", "event_time", "_day").distinct()
+    return dated.join(sequences_at(config, moments, vocabularies, history), on=["user_id", "event_time"], how="left")
+
+
+def _with_profile(config: Config, joined: DataFrame, entity: str, profiles: Mapping[str, DataFrame]) -> DataFrame:
+    columns = {**profile_columns(config, entity), "profile_day": "date"}
+    profile = table_or_empty(joined.sparkSession, profiles, entity, columns).select(*columns).alias(entity)
+    served = F.col(f"{entity}.profile_day") == F.col("point._profile_day")
+    same = F.col(f"{entity}.id") == F.col(f"point.{schemas.ENTITY_ID[entity]}")
+    return joined.join(profile, same & served, how="left")
+
+
+def _declared(config: Config) -> Iterator[tuple[str, str, Feature]]:
+    """Full name, group and declaration of every feature that is not a sequence or a cross."""
+    for group in ("user", "item", "context"):
+        for name, feature in getattr(config.features, group).items():
+            yield f"{group}_{name}", group, feature
+
+
+def _id_values(config: Config) -> dict[str, Column]:
+    """Full name of every feature that is encoded -> the value to encode."""
+    columns = {full: F.col(f"point.{f.column}") for full, _, f in _declared(config) if f.column is not None}
+    attributes = {
+        full: F.col(f"{group}.{feature.attribute}")
+        for full, group, feature in _declared(config)
+        if feature.attribute is not None and feature.edges is None
+    }
+    return {**columns, **attributes}
+
+
+def _values(config: Config) -> list[Column]:
+    return [text_of(value).alias(f"_value_{full}") for full, value in _id_values(config).items()]
+
+
+def _vocabulary(config: Config, full: str) -> str:
+    return next(spec.vocabulary for spec in feature_specs(config) if spec.name == full and spec.vocabulary is not None)
+
+
+def _columns(config: Config) -> list[Column]:
+    """The specs' columns from what was joined."""
+    ids = {full: code(f"_value_{full}", f"_code_{full}", "_day").alias(full) for full in _id_values(config)}
+    return [ids.get(column, F.col(column)) for spec in feature_specs(config) for column in spec.columns]
+
+
+def _numbers(config: Config) -> list[Column]:
+    """Every column that is not an id, from the point and the two profiles."""
+    ids = _id_values(config)
+    numbers = [_number(config, full, group, feature) for full, group, feature in _declared(config) if full not in ids]
+    return [column.alias(name) for found in numbers for name, column in found.items()]
+
+
+def _number(config: Config, full: str, group: str, feature: Feature) -> dict[str, Column]:
+    """Column name -> float expression; integers become float by one cast at the end."""
+    if feature.sql is not None:
+        return {full: F.col(f"point._sql_{full}")}
+    if feature.attribute is not None:
+        return {full: F.col(f"{group}.{feature.attribute}").try_cast("float")}
+    if feature.since is not None:
+        return {full: _hours_since(F.col(f"{group}.last_{feature.since}"))}
+    sums = [_sum(config, group, feature, measure).cast("float") for measure in measures_of(feature)]
+    return dict(zip([f"{full}__num", f"{full}__den"] if feature.rate else [full], sums, strict=True))
+
+
+def _hours_since(last: Column) -> Column:
+    """Hours from the event to t; null when there was none. Its clock may run ahead of ours: never below 0."""
+    micros = F.unix_micros(F.col("point.event_time")) - F.unix_micros(last)
+    return F.when(last.isNotNull(), F.greatest(micros, F.lit(0)) / F.lit(float(HOUR_US))).cast("float")
+
+
+def _sum(config: Config, group: str, feature: Feature, measure: Measure) -> Column:
+    """A sum of the profile; with `by`, the one for the counterpart's own value. 0 when there is none."""
+    days = feature.window_days
+    if feature.by is None:
+        return F.coalesce(F.col(f"{group}.{measure.name}_{days}d"), F.lit(0))
+    entries = F.col(f"{group}.by_{feature.by}_{days}d")
+    place = F.array_position(entries["key"], _split_value(config, group, feature.by))  # from 1; 0 where it is not there
+    return F.coalesce(F.get(entries, (place - 1).cast("int"))[measure.name], F.lit(0))
+
+
+def _split_value(config: Config, group: str, by: str) -> Column:
+    other = COUNTERPART[group]
+    inside = F.col(f"{other}.{by}") if by in attribute_columns(config, other) else F.col(f"point.{by}")
+    return inside.cast("string")

@@ -1,0 +1,79 @@
+"""Append-only vocabularies: which values a model may tell apart, and by which id."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline.config import Config, Vocabulary
+from pipeline.days import Day
+from pipeline.features import FIRST_ID
+from pipeline.schemas import VOCABULARY
+
+
+def vocabulary_values(config: Config, column: str, events: DataFrame, attributes: dict[str, DataFrame]) -> DataFrame:
+    """`value` string, a row for each time it was seen in a day's rows; null and empty are no values.
+
+    `column` is a column of events, or `user_city`: the attribute `city` of users. Bots count: their verdict comes
+    later, and an id must not depend on it.
+    """
+    for entity, table in attributes.items():
+        for feature in getattr(config.features, entity).values():
+            if feature.attribute is not None and column == f"{entity}_{feature.attribute}":
+                return _values(table, feature.attribute)
+    return _values(events, column)
+
+
+def build_vocab(config: Config, day: Day, column: str, values: DataFrame, previous: DataFrame | None) -> DataFrame:
+    """The snapshot of `day`: columns of schemas.VOCABULARY, a row for every value seen so far.
+
+    `values` are those of the day, `previous` is the snapshot of the day before. Old ids stay; values whose count
+    reaches min_count get the next ones, by count (most first), then by UTF-8 bytes. `first_dt` is the day that gave the
+    id: the rows with first_dt <= D are the ids of snapshot D, whatever later day they are read from. Below min_count
+    both are null.
+    """
+    least = config.vocabularies.get(column, Vocabulary()).min_count
+    counted = _counted(values, previous)
+    fresh = F.col("id").isNull() & (F.col("count") >= least)
+    numbered = _numbered(counted.where(fresh), previous)
+    appended = numbered.select("value", "id", "count", F.lit(day).alias("first_dt"))
+    return counted.where(~fresh).unionByName(appended).select(*VOCABULARY)
+
+
+def _values(table: DataFrame, column: str) -> DataFrame:
+    value = F.nullif(F.col(column).cast("string"), F.lit(""))
+    return table.select(value.alias("value")).where(F.col("value").isNotNull())
+
+
+def _counted(values: DataFrame, previous: DataFrame | None) -> DataFrame:
+    """Every value with its old id, if any, and its count up to today."""
+    today = values.groupBy("value").agg(F.count("*").alias("count"))
+    if previous is None:
+        return today.select("value", _null("id"), "count", _null("first_dt"))
+    known = previous.select(*VOCABULARY).withColumnRenamed("count", "_before")
+    total = F.coalesce(F.col("_before"), F.lit(0)) + F.coalesce(F.col("count"), F.lit(0))
+    return known.join(today, on="value", how="full").select(
+        "value", "id", total.cast("bigint").alias("count"), "first_dt"
+    )
+
+
+def _null(name: str) -> Column:
+    return F.lit(None).cast(VOCABULARY[name]).alias(name)
+
+
+def _numbered(fresh: DataFrame, previous: DataFrame | None) -> DataFrame:
+    """Ids in global order without bringing values together: where each count begins, plus the place within it.
+
+    Only the table of counts (how many values have that count) lies in one task. Ids are dense, so the number of old
+    values says where the next begins. Bounds of a range partitioning come from a sample; these do not.
+    """
+    ahead = Window.orderBy(F.desc("count")).rowsBetween(Window.unboundedPreceding, -1)
+    sizes = fresh.groupBy("count").agg(F.count("*").alias("_size"))
+    begins = sizes.select("count", F.coalesce(F.sum("_size").over(ahead), F.lit(0)).alias("_begin"))
+    place = F.row_number().over(Window.partitionBy("count").orderBy("value"))
+    placed = fresh.select("value", "count", place.alias("_place")).join(begins, on="count", how="inner")
+    number = F.col("_begin") + F.col("_place") + FIRST_ID - 1
+    if previous is not None:
+        placed = placed.crossJoin(previous.agg(F.count("id").alias("_old")))
+        number = number + F.col("_old")
+    return placed.select("value", number.cast("int").alias("id"), "count")

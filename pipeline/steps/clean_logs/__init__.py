@@ -1,0 +1,189 @@
+"""Clean the logs of a day: every line becomes an event, a duplicate or a quarantined row, and is counted as that.
+
+Read in this order: lines (bytes to fields), columns (fields to values), rules (what is rejected), duplicates below,
+rooms and bots (what is known besides).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from pipeline import schemas
+from pipeline.config import Config, Source
+from pipeline.days import Day
+from pipeline.schemas import Columns
+from pipeline.steps.clean_logs.bots import with_bots
+from pipeline.steps.clean_logs.columns import text_of, value_of
+from pipeline.steps.clean_logs.lines import RawLines, field_names, is_blank, parsed, readable
+from pipeline.steps.clean_logs.lines import raw_lines as raw_lines
+from pipeline.steps.clean_logs.rooms import rooms_known, still_of_use
+from pipeline.steps.clean_logs.rules import RULES as RULES
+from pipeline.steps.clean_logs.rules import TEXT, VALUE, Context, verdict
+from pipeline.steps.instants import local_day, shifted
+
+KEPT, DUPLICATE, BLANK, HEADER = "kept", "duplicate", "blank", "header"
+NOT_REJECTED = (KEPT, DUPLICATE, BLANK, HEADER)
+
+
+@dataclass(frozen=True)
+class CleanLogs:
+    """What became of a day's lines. `accounting` has (source, fate, lines), fate a rule's id or one of NOT_REJECTED."""
+
+    events: DataFrame
+    quarantine: DataFrame
+    attributes: Mapping[str, DataFrame]
+    rooms: DataFrame | None
+    accounting: DataFrame
+    release: Callable[[], None]
+
+
+def clean_logs(
+    config: Config,
+    day: Day,
+    raw: Mapping[str, RawLines],
+    earlier_events: DataFrame | None,
+    earlier_rooms: DataFrame | None,
+) -> CleanLogs:
+    """Judge every line of every source; a pure function of the day's lines and of the days before.
+
+    `raw` has the lines of each source that a dataset uses; `earlier_events` the event ids of the look-back days;
+    `earlier_rooms` the rooms of the day before. Lines are read and parsed once: `release()` gives that memory back.
+    """
+    datasets = config.datasets
+    judged: dict[str, DataFrame] = {}
+    for name in sorted(raw, key=lambda name: name == datasets.events):  # events last: they need the rooms
+        rooms = None
+        if name == datasets.events and datasets.rooms is not None:
+            rooms = rooms_known(_kept(judged[datasets.rooms]), earlier_rooms)
+        ids = earlier_events if name == datasets.events else None
+        judged[name] = _judge(config, day, name, raw[name], rooms, ids).persist(StorageLevel.MEMORY_AND_DISK)
+    return CleanLogs(
+        events=_events(config, _kept(judged[datasets.events])),
+        quarantine=_union([_quarantine(name, table) for name, table in judged.items()]),
+        attributes={
+            entity: _shaped(_kept(judged[source]), schemas.attributes(config, entity))
+            for entity, source in datasets.attributes.items()
+        },
+        rooms=still_of_use(config, day, rooms_known(_kept(judged[datasets.rooms]), earlier_rooms))
+        if datasets.rooms
+        else None,
+        accounting=_union([_count(name, table) for name, table in judged.items()]),
+        release=lambda: _release(judged.values()),
+    )
+
+
+def _release(tables: Iterable[DataFrame]) -> None:
+    for table in tables:
+        table.unpersist()
+
+
+def _judge(
+    config: Config, day: Day, name: str, raw: RawLines, rooms: DataFrame | None, earlier: DataFrame | None
+) -> DataFrame:
+    """Each line with its `fate`, its `detail` and the columns of its source; the bytes only where it is rejected."""
+    source = config.sources[name]
+    lines = _of_the_day(config, day, source, _valued(source, raw, config.clean.max_line_bytes))
+    if rooms is not None:
+        lines = lines.join(
+            rooms.drop("item_id").withColumnRenamed("room_id", f"{VALUE}room_id"), on=f"{VALUE}room_id", how="left"
+        )
+    context = Context(config, source, day, rooms is not None)
+    first = F.when(F.col("fate").isNull(), verdict(context))
+    ruled = lines.withColumn("verdict", first).withColumns(
+        {"fate": F.coalesce(F.col("fate"), F.col("verdict.rule")), "detail": F.col("verdict.detail")}
+    )
+    fated = _without_duplicates(ruled, earlier)
+    rejected = ~F.col("fate").isin(*NOT_REJECTED)
+    columns = [F.col(VALUE + column).alias(column) for column in source.columns if column not in schemas.CLOCKS]
+    return fated.select(
+        "fate", "detail", "source_file", F.when(rejected, F.col("line")).alias("line"), *columns, *schemas.CLOCKS
+    )
+
+
+def _valued(source: Source, raw: RawLines, max_bytes: int) -> DataFrame:
+    """Lines with `fate` (blank, header or null), the parsed `fields`, each column's text and value, and both clocks."""
+    line = F.col("line")
+    fate = F.when(is_blank(line), F.lit(BLANK))
+    if raw.header is not None:
+        fate = F.when(F.rtrim(line.cast("string"), F.lit("\r")) == F.lit(raw.header), F.lit(HEADER)).otherwise(fate)
+    fields = field_names(source, raw)
+    table = raw.table.withColumn("fate", fate).withColumn("fields", parsed(readable(line, max_bytes), source, fields))
+    if any(column.sql is not None for column in source.columns.values()):
+        table = table.select("*", "fields.*")
+    table = table.withColumns({TEXT + name: text_of(column, "fields") for name, column in source.columns.items()})
+    table = table.withColumns(
+        {VALUE + name: value_of(column, F.col(TEXT + name)) for name, column in source.columns.items()}
+    )
+    return table.withColumns({"event_time": F.col(f"{VALUE}event_time"), "available_at": _available(source)})
+
+
+def _available(source: Source) -> Column:
+    said = F.col(f"{VALUE}available_at") if "available_at" in source.columns else F.lit(None).cast("timestamp")
+    return F.coalesce(said, shifted(F.col(f"{VALUE}event_time"), source.delay_s * 1_000_000))
+
+
+def _of_the_day(config: Config, day: Day, source: Source, lines: DataFrame) -> DataFrame:
+    """Where the path names no day: the lines that arrived on it; those without a clock belong to the first day."""
+    if source.has_day:
+        return lines
+    arrived = F.coalesce(local_day(F.col("available_at"), config.product.zone), F.lit(config.product.first_day))
+    first = F.lit(config.product.first_day)
+    return lines.where(F.greatest(arrived, first) == F.lit(day))
+
+
+def _without_duplicates(lines: DataFrame, earlier: DataFrame | None) -> DataFrame:
+    """Of the good lines with one event_id the first stays: smallest (available_at, xxh64 of the line, the line)."""
+    good = F.col("fate").isNull()
+    bytes_ = F.col("line")
+    order = Window.partitionBy(f"{VALUE}event_id", good).orderBy("available_at", F.xxhash64(bytes_), bytes_)
+    again = good & (F.row_number().over(order) > 1)
+    fate = F.coalesce(F.col("fate"), F.when(again, F.lit(DUPLICATE)))
+    ranked = lines.withColumn("fate", fate)
+    if earlier is not None:
+        seen = earlier.select(F.col("event_id").alias(f"{VALUE}event_id"), F.lit(True).alias("_seen")).distinct()
+        ranked = ranked.join(seen, on=f"{VALUE}event_id", how="left")
+        ranked = ranked.withColumn("fate", F.coalesce(F.col("fate"), F.when(F.col("_seen"), F.lit(DUPLICATE))))
+    return ranked.withColumn("fate", F.coalesce(F.col("fate"), F.lit(KEPT)))
+
+
+def _kept(judged: DataFrame) -> DataFrame:
+    return judged.where(F.col("fate") == KEPT)
+
+
+def _events(config: Config, kept: DataFrame) -> DataFrame:
+    columns = schemas.events(config)
+    return _shaped(
+        with_bots(
+            config, _shaped(kept, {k: v for k, v in columns.items() if k not in ("bot_rule", "bot_available_at")})
+        ),
+        columns,
+    )
+
+
+def _shaped(table: DataFrame, columns: Columns) -> DataFrame:
+    """The schema's columns in its order; one that the source does not declare is null."""
+    return table.select(
+        *[
+            (F.col(name) if name in table.columns else F.lit(None)).cast(type_).alias(name)
+            for name, type_ in columns.items()
+        ]
+    )
+
+
+def _quarantine(name: str, judged: DataFrame) -> DataFrame:
+    rejected = judged.where(~F.col("fate").isin(*NOT_REJECTED))
+    return rejected.select(F.lit(name).alias("source"), "source_file", "line", F.col("fate").alias("rule"), "detail")
+
+
+def _count(name: str, judged: DataFrame) -> DataFrame:
+    return judged.groupBy("fate").agg(F.count("*").alias("lines")).select(F.lit(name).alias("source"), "fate", "lines")
+
+
+def _union(tables: list[DataFrame]) -> DataFrame:
+    return reduce(DataFrame.unionByName, tables)

@@ -1,0 +1,16 @@
+"""The one door to bytes, and the manifest that makes a folder of files a dataset."""
+
+from pipeline.storage.files import Files as Files
+from pipeline.storage.files import LocalFiles as LocalFiles
+from pipeline.storage.files import files_at as files_at
+from pipeline.storage.manifest import MANIFEST as MANIFEST
+from pipeline.storage.manifest import FileEntry as FileEntry
+from pipeline.storage.manifest import Manifest as Manifest
+from pipeline.storage.manifest import data_files as data_files
+from pipeline.storage.manifest import describe_file as describe_file
+from pipeline.storage.manifest import digest_of as digest_of
+from pipeline.storage.manifest import has_manifest as has_manifest
+from pipeline.storage.manifest import read_manifest as read_manifest
+from pipeline.storage.manifest import sweep as sweep
+from pipeline.storage.manifest import write_manifest as write_manifest
+from pipeline.storage.warehouse import Warehouse as Warehouse

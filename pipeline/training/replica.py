@@ -1,0 +1,96 @@
+"""The program that every training process runs: the model's graph, its loss, and its part of the batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tsengine as ts
+from pipeline.features import FeatureSpec
+from pipeline.loader import Loader, Step
+from pipeline.models import ModelGraph, ModelSpec, build
+from pipeline.training.metrics import auc
+from tsengine.parallel import Replica
+from tsengine.parallel.replica import Learning
+from tsengine.train import Adagrad, Adam, GradientDescent, RowWiseAdagrad, Rule
+
+PROGRAM = "pipeline.training.replica:replica"
+RULES: Mapping[str, type[Rule]] = {
+    "gradient_descent": GradientDescent,
+    "adagrad": Adagrad,
+    "rowwise_adagrad": RowWiseAdagrad,
+    "adam": Adam,
+}
+
+
+def replica(spec: Mapping[str, Any]) -> Replica:
+    """Build it from JSON: `model` (a ModelSpec), `loader` (folders and sizes), `training` (epochs, optimizer, ...)."""
+    model = ModelSpec.from_json(spec["model"])
+    training = spec["training"]
+    graph = build(model)
+    loader = make_loader(spec["loader"], model.features)
+    with graph.graph.as_default():
+        label, weight = (ts.placeholder(np.float32, (None,), name=f"training/{name}") for name in ("label", "weight"))
+        batch_weight = ts.placeholder(np.float32, (), name="training/batch_weight")
+        losses = ts.sigmoid_cross_entropy_with_logits(labels=label, logits=graph.logits)
+        loss = ts.reduce_sum(losses * weight) / batch_weight
+        watched = {"logits": ts.identity(graph.logits), "label": ts.identity(label), "weight": ts.identity(weight)}
+    rows = training["batch_size"] // training["shards"]
+    return Replica(
+        graph=graph.graph,
+        loss=loss,
+        feeds={**graph.inputs, "label": label, "weight": weight},
+        batch_weight=batch_weight,
+        learning=_learning(graph, training),
+        table_rows=_table_rows(graph, model.features, rows),
+        batches=lambda rank, world, first: _batches(loader, training["epochs"], rank, world, first),
+        steps=loader.steps_per_epoch * training["epochs"],
+        watched=watched,
+        observe=_observe,
+        observe_every=training["observe_every"],
+    )
+
+
+def make_loader(fields: Mapping[str, Any], features: Sequence[FeatureSpec]) -> Loader:
+    """A loader from its JSON: folders, label, batch_size, shards, seed, window_row_groups."""
+    return Loader(specs=features, **fields)
+
+
+def _batches(loader: Loader, epochs: int, rank: int, world: int, first: int) -> Iterator[Step]:
+    """Steps over all epochs, numbered through."""
+    per_epoch = loader.steps_per_epoch
+    for epoch in range(first // per_epoch, epochs):
+        start = first - epoch * per_epoch if epoch == first // per_epoch else 0
+        for step in loader.steps(epoch, rank, world, start):
+            yield Step(epoch * per_epoch + step.index, step.weight_sum, step.shards)
+
+
+def _learning(graph: ModelGraph, training: Mapping[str, Any]) -> dict[str, Learning]:
+    """Tables learn by the rule for tables, without decay; all others by the optimizer, with it."""
+    optimizer = training["optimizer"]
+    tables = Learning(RULES[optimizer["tables"]["kind"]](), optimizer["tables"]["learning_rate"])
+    dense = Learning(RULES[optimizer["kind"]](), optimizer["learning_rate"], training["weight_decay"])
+    names = [variable.name for variable in graph.graph.trainable_variables()]
+    return {name: tables if name in graph.tables else dense for name in names}
+
+
+def _table_rows(graph: ModelGraph, features: Sequence[FeatureSpec], rows: int) -> dict[str, int]:
+    """Gradient rows of a shard at most: a row of the batch takes one for each id that it looks up in the table."""
+    looked_up = {spec.name: spec.length or 1 for spec in features}
+    for spec in features:
+        if spec.vocabulary is not None:
+            looked_up[spec.vocabulary] = looked_up.get(spec.vocabulary, 0) + (spec.length or 1)
+    sizes = {name: graph.graph.variables[name].static_shape[0] for name in graph.tables}
+    return {name: min(size, looked_up[name.partition("/")[2]] * rows) for name, size in sizes.items()}
+
+
+def _observe(seen: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    """AUC of the step's own batch, before its update; absent where the batch has one class only."""
+    label, score, weight = (seen[name].ravel() for name in ("label", "logits", "weight"))
+    positives = float((label * weight).sum())
+    if not 0 < positives < float(weight.sum()):
+        return {}
+    return {"auc": auc(label, score, weight)}

@@ -1,0 +1,126 @@
+"""Who owns what, and what a program may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tsengine as ts
+from tests.tsengine.parallel import parallel_programs as programs
+from tsengine.parallel import Learning, Replica
+from tsengine.parallel.communicator import SharedMemoryCommunicator
+from tsengine.parallel.errors import ProgramError
+from tsengine.parallel.memory import Memory
+from tsengine.parallel.not_finite import origin
+from tsengine.parallel.reduce import Reducer, arrays_of, parameters_of
+from tsengine.parallel.worker import Worker
+from tsengine.train import Adam, GradientDescent, RowWiseAdagrad
+
+
+def changed(**learning: Learning) -> Replica:
+    replica = programs.build({})
+    return replace(replica, learning={**replica.learning, **learning})
+
+
+def memory_for(replica: Replica, shards: int) -> Memory:
+    return programs.memory_of(arrays_of(parameters_of(replica), shards))
+
+
+def test_dense_variables_lie_end_to_end_and_tables_apart() -> None:
+    found = {p.name: p for p in parameters_of(programs.build({}))}
+    assert [(name, p.begin, p.size) for name, p in found.items() if not p.table_rows] == [
+        ("bias", 0, 7), ("hidden", 7, 24 * 7), ("out", 7 + 24 * 7, 7),
+    ]  # fmt: skip
+    assert (found["table"].table_rows, found["wide"].table_rows) == (48, 36)
+
+
+def test_a_programs_faults_come_all_at_once() -> None:
+    learning = {
+        "table": Learning(RowWiseAdagrad(), 0.1, weight_decay=0.1),
+        "hidden": Learning(RowWiseAdagrad(), 0.1),
+        "absent": Learning(Adam(), 0.1),
+    }
+    with pytest.raises(ProgramError) as failure:
+        parameters_of(changed(**learning))
+    text = str(failure.value)
+    assert "the graph has no variable 'absent', it has bias, hidden, out, table, wide" in text
+    assert "variable 'hidden' is dense; RowWiseAdagrad works on whole rows" in text
+    assert "variable 'table' is a table: decay would reach only" in text
+
+
+@pytest.mark.parametrize(
+    ("table_rows", "message"),
+    [
+        ({"table": 48}, "variable 'wide' is used as a table: table_rows must say"),
+        (
+            {"table": 48, "wide": 36, "out": 1},
+            "variable 'out' is not only looked up by ids: leave it out",
+        ),
+    ],
+)
+def test_a_table_is_said_to_be_one(table_rows: dict[str, int], message: str) -> None:
+    replica = replace(programs.build({}), table_rows=table_rows)
+    with pytest.raises(ProgramError, match=message):
+        _worker(replica)
+
+
+def test_a_variable_that_the_loss_does_not_need_cannot_learn() -> None:
+    replica = programs.build({})
+    with replica.graph.as_default():
+        ts.Variable(np.zeros(3, np.float32), name="alone")
+    replica = replace(replica, learning={**replica.learning, "alone": Learning(Adam(), 0.1)})
+    with pytest.raises(ProgramError, match="the loss does not depend on variable 'alone'"):
+        _worker(replica)
+
+
+def test_more_gradient_rows_than_announced_are_refused() -> None:
+    replica = replace(programs.build({}), table_rows={"table": 2, "wide": 36})
+    reducer = Reducer(memory_for(replica, 1), parameters_of(replica), replica.learning, 0, 1)
+    slopes: dict[str, Any] = {p.name: np.zeros(p.shape, np.float32) for p in parameters_of(replica)}
+    slopes["table"] = ts.IndexedSlicesValue(np.zeros((3, 5), np.float32), np.array([1, 2, 3]))
+    with pytest.raises(ProgramError, match="a shard has gradients for 3 rows of 'table', the program said 2 at most"):
+        reducer._publish_rows(parameters_of(replica)[3], 0, slopes["table"].indices, slopes["table"].values)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_every_number_and_every_row_has_one_owner(size: int) -> None:
+    """With gradient 1 in all shards, plain descent takes `shards * rate` from every used number: once, by somebody."""
+    plain = Learning(GradientDescent(), 0.5)
+    replica = changed(**dict.fromkeys(("table", "wide", "hidden", "out", "bias"), plain))
+    replica = replace(replica, table_rows={"table": programs.TABLE, "wide": programs.TABLE})
+    parameters, memory = parameters_of(replica), memory_for(replica, 4)
+    rows = np.arange(0, programs.TABLE, 3)
+    slopes: dict[str, Any] = {p.name: np.ones(p.shape, np.float32) for p in parameters}
+    for p in parameters[3:]:
+        slopes[p.name] = ts.IndexedSlicesValue(np.ones((len(rows), *p.shape[1:]), np.float32), rows)
+    ranks = [Reducer(memory, parameters, replica.learning, rank, size) for rank in range(size)]
+    for shard in range(4):
+        ranks[shard % size].publish(shard, slopes)
+    for rank in ranks:
+        rank.update(0)
+    for p in parameters:
+        expected = np.full(p.shape, -2.0, np.float32)
+        if p.table_rows:
+            expected[np.setdiff1d(np.arange(programs.TABLE), rows)] = 0
+        np.testing.assert_array_equal(memory[f"parameter/{p.name}"], expected)
+
+
+def test_the_origin_of_a_nan_is_where_it_is_made() -> None:
+    """NaN in a feed that `where` takes out is innocent; log of a negative variable is not."""
+    with ts.Graph().as_default():
+        x = ts.placeholder(np.float32, (2,), name="x")
+        weight = ts.Variable(np.array([1.0, -1.0], np.float32), name="weight")
+        inside = ts.log(weight, name="culprit")
+        loss = ts.reduce_sum(ts.where(ts.is_nan(x), 0.0, x) * inside)
+    with np.errstate(invalid="ignore"):
+        assert origin(loss, {x: np.array([np.nan, 1.0], np.float32)}).name == "culprit"
+    weight.graph.store.set("weight", np.array([np.inf, 1.0], np.float32))
+    assert origin(loss, {x: np.array([1.0, 1.0], np.float32)}) is weight
+
+
+def _worker(replica: Replica) -> Worker:
+    arrays = {**SharedMemoryCommunicator.arrays(1), **arrays_of(parameters_of(replica), 1)}
+    return Worker(replica, programs.memory_of(arrays), 0, 1, {"stall_timeout_s": 1})

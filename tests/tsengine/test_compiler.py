@@ -1,0 +1,158 @@
+"""Passes: what each does, that switching it off changes no number, and that buffers never overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import tsengine as ts
+from tsengine.compiler.memory import Placement
+from tsengine.compiler.pipeline import PASSES, compile_program
+from tsengine.compiler.program import Program
+from tsengine.compiler.verify import verify, verify_memory
+from tsengine.errors import CompileError
+from tsengine.testing.interpreter import interpret
+from tsengine.testing.random_graphs import random_graph
+
+
+@pytest.fixture(autouse=True)
+def graph() -> Iterator[ts.Graph]:
+    with ts.Graph().as_default() as graph:
+        yield graph
+
+
+def ops(program: Program) -> list[str]:
+    return [step.op.name for step in program.steps]
+
+
+def test_fold_computes_constants_and_known_shapes() -> None:
+    x = ts.placeholder(np.float32, [2, 3])
+    y = x * (ts.constant(2.0) + 3.0) + ts.reduce_sum(ts.ones_like(x))
+    assert "fill_like" not in ops(compile_program([y], [x]))
+    assert ops(compile_program([y], [x])).count("add") == 1
+    assert ops(compile_program([y], [x], disable={"fold"})).count("add") == 2
+    np.testing.assert_array_equal(ts.Session().run(y, {x: np.ones((2, 3))}), np.full((2, 3), 11))
+
+
+def test_cse_shares_equal_steps_and_respects_order_and_attributes() -> None:
+    x, y = ts.placeholder(np.float32, [None, 2]), ts.placeholder(np.float32, [None, 2])
+    same = [x * y, y * x]
+    other = [x - y, y - x, ts.reduce_sum(x, axis=0), ts.reduce_sum(x, axis=1)]
+    program = compile_program([*same, *other], [x, y])
+    assert ops(program).count("multiply") == 1
+    assert ops(program).count("subtract") == 2
+    assert ops(program).count("reduce_sum") == 2
+    assert program.fetches[0] == program.fetches[1]
+
+
+def test_rewrite_makes_the_log_of_a_softmax_finite() -> None:
+    x, c = ts.Variable(np.array([[1000.0, 0.0]])), ts.constant([[0.0, 1.0]], dtype=np.float64)
+    loss = -ts.reduce_sum(c * ts.log(ts.softmax(x)))
+    (grad,) = ts.gradients(loss, [x])
+    assert isinstance(grad, ts.Node)
+    value, slope = ts.Session().run([loss, grad])
+    assert value == 1000.0
+    np.testing.assert_allclose(slope, [[1.0, -1.0]])
+    assert not np.isfinite(ts.Session(disable={"rewrite"}).run(loss))
+    assert "softmax_gradient" not in ops(compile_program([grad], []))
+
+
+def test_rewrite_drops_what_does_nothing() -> None:
+    x = ts.placeholder(np.float32, [None])
+    y = ts.identity(ts.negative(-(x * 1.0))) / 1.0
+    assert ops(compile_program([ts.exp(y)], [x])).count("exp") == 1
+    assert set(ops(compile_program([ts.exp(y)], [x]))) <= {"placeholder", "exp", "constant"}
+    kept = x + 0.0  # not an identity: it turns -0 into 0
+    assert "add" in ops(compile_program([kept], [x]))
+
+
+def test_fuse_takes_only_chains_that_nobody_else_reads() -> None:
+    x, w, b = ts.placeholder(np.float32, [None, 3]), ts.Variable(np.ones((3, 2), np.float32)), ts.Variable([1.0, -9.0])
+    h = ts.relu(ts.bias_add(x @ w, b))
+    assert ops(compile_program([h], [x])).count("fused_linear") == 1
+    (grad,) = ts.gradients(h, [w])
+    assert isinstance(grad, ts.Node)
+    assert ops(compile_program([h, grad], [x])).count("matmul") == 1  # the gradient's own
+    product = h.inputs[0].inputs[0]
+    assert "fused_linear" not in ops(compile_program([h, product], [x]))
+    both = ts.Session().run([h, product, ts.shape_of(product)], {x: np.ones((2, 3))})
+    np.testing.assert_array_equal(both[0], [[4, 0], [4, 0]])
+    np.testing.assert_array_equal(both[2], [2, 2])
+
+
+def test_fuse_leaves_a_product_whose_shape_was_looked_at_before() -> None:
+    x, w, b = ts.placeholder(np.float32, [None, 3]), ts.Variable(np.ones((3, 2), np.float32)), ts.Variable([1.0, -9.0])
+    product = x @ w
+    sizes = ts.shape_of(product)
+    h = ts.relu(ts.bias_add(product, b))
+    got = ts.Session(checked=True).run([h, sizes], {x: np.ones((2, 3))})
+    np.testing.assert_array_equal(got[0], [[4, 0], [4, 0]])
+    np.testing.assert_array_equal(got[1], [2, 2])
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_every_pass_on_or_off_gives_the_same_numbers(seed: int) -> None:
+    build, arrays = random_graph(seed, size=5 + 2 * seed)
+    inputs = [ts.placeholder(array.dtype, [None] * array.ndim) for array in arrays]
+    y = build(*inputs)
+    fetches = [y, *(grad for grad in ts.gradients(y, inputs) if isinstance(grad, ts.Node))]
+    feeds = dict(zip(inputs, arrays, strict=True))
+    reference = interpret(fetches, feeds)
+    for disable in ((), PASSES, *({name} for name in PASSES)):
+        session = ts.Session(disable=disable, checked=True)
+        for _ in range(2):  # the second run meets buffers that hold the first one's values
+            got = session.run(fetches, feeds)
+            for value, expected in zip(got, reference, strict=True):
+                np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12)
+        if "rewrite" in disable:
+            np.testing.assert_array_equal(
+                np.hstack([v.ravel() for v in got]), np.hstack([v.ravel() for v in reference])
+            )
+
+
+def test_memory_is_reused_in_place_and_says_so() -> None:
+    x = ts.placeholder(np.float32, [None])
+    y = x
+    for _ in range(10):
+        y = ts.exp(ts.sigmoid(y))
+    plan = ts.Session().plan(y, {x: np.zeros(1000)})
+    assert len(plan.memory.sizes) == 1
+    assert plan.memory.bytes_before == 20 * 4000
+    assert plan.memory.bytes_after == 4000
+    assert "in place" in plan.dump()
+    assert ts.Session(disable={"memory"}).plan(y, {x: np.zeros(1000)}).memory.bytes_after == 80_000
+
+
+def test_a_view_keeps_its_buffer_alive() -> None:
+    x = ts.placeholder(np.float32, [4, 4])
+    base = ts.exp(x)
+    late = ts.transpose(base)[0]
+    busy = ts.sigmoid(ts.tanh(ts.sigmoid(x * 2.0) + x))
+    y = ts.reduce_sum(busy, axis=0) + late
+    values = np.arange(16, dtype=np.float32).reshape(4, 4) / 10
+    np.testing.assert_array_equal(ts.Session().run(y, {x: values}), interpret([y], {x: values})[0])
+
+
+def test_a_view_that_has_to_copy_copies_in_every_run() -> None:
+    x = ts.placeholder(np.float32, [2, 3])
+    y = ts.reshape(ts.transpose(ts.exp(x)), [-1])
+    session = ts.Session()
+    for values in (np.zeros((2, 3)), np.arange(6.0).reshape(2, 3)):
+        np.testing.assert_allclose(session.run(y, {x: values}), np.exp(values).T.ravel(), rtol=1e-6)
+
+
+def test_verification_finds_what_is_broken() -> None:
+    x = ts.placeholder(np.float32, [3])
+    y = ts.exp(x) + ts.tanh(x)
+    program = compile_program([y], [x])
+    with pytest.raises(CompileError, match="before it is made"):
+        verify(program.after(reversed(program.steps)), "a test")
+    with pytest.raises(CompileError, match="is made twice"):
+        verify(program.after((*program.steps, program.steps[-1])), "a test")
+    plan = ts.Session(disable={"memory"}).plan(y, {x: np.zeros(3)})
+    first, second = (step.id for step in plan.program.steps if step.op.name in ("exp", "tanh"))
+    plan.memory.places[second] = Placement("buffer", plan.memory.places[first].buffer)
+    with pytest.raises(CompileError, match="while %1 is still read"):
+        verify_memory(plan.program, plan.memory)

@@ -1,0 +1,151 @@
+"""Where values live: first use, copies, outside storage, initial rows that do not depend on table size."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import tsengine as ts
+import tsengine.compat.tensorslow  # registers host_call
+from tsengine import errors
+from tsengine.graph import apply
+from tsengine.initializers import Constant, GlorotUniform, HeNormal, Initializer, Normal, Uniform
+from tsengine.store import ReadWriteLock
+
+
+@pytest.fixture(autouse=True)
+def graph() -> Iterator[ts.Graph]:
+    with ts.Graph().as_default() as graph:
+        yield graph
+
+
+def test_get_and_set_copy(graph: ts.Graph) -> None:
+    w = ts.Variable([1.0, 2.0], name="w")
+    got = graph.store.get("w")
+    got[0] = 9.0
+    given = np.array([3.0, 4.0])
+    graph.store.set("w", given)
+    given[0] = 9.0
+    np.testing.assert_array_equal(ts.Session().run(w), [3, 4])
+    assert graph.store.get("w").dtype == np.float32
+
+
+def test_bound_storage_is_the_variable(graph: ts.Graph) -> None:
+    w = ts.Variable([1.0, 2.0], name="w")
+    mine = np.array([5.0, 6.0], np.float32)
+    graph.store.bind("w", mine)
+    session = ts.Session()
+    np.testing.assert_array_equal(session.run(w), [5, 6])
+    session.run(ts.assign_add(w, [1.0, 1.0]))
+    np.testing.assert_array_equal(mine, [6, 7])
+    mine[:] = 0
+    np.testing.assert_array_equal(session.run(w * 2.0), [0, 0])
+    session.run(ts.global_variables_initializer())
+    np.testing.assert_array_equal(mine, [1, 2])
+
+
+def test_bind_refuses_with_every_fault_at_once(graph: ts.Graph) -> None:
+    ts.Variable(np.zeros((2, 3), np.float32), name="w")
+    wrong = np.zeros((3, 2)).T[:, ::-1]
+    wrong.flags.writeable = False
+    with pytest.raises(
+        errors.StoreError, match=r"'w' must have dtype float32, got float64; C-contiguous True, got False; writable"
+    ):
+        graph.store.bind("w", wrong)
+    with pytest.raises(errors.StoreError, match=r"there is no variable 'v'; the graph has w"):
+        graph.store.bind("v", wrong)
+    with pytest.raises(errors.StoreError, match=r"'w' has shape \[2,3\], got \[3\]"):
+        graph.store.set("w", [1, 2, 3])
+
+
+def test_without_initial_value_a_variable_is_uninitialized(graph: ts.Graph) -> None:
+    w = ts.Variable(shape=(2,), name="w")
+    with pytest.raises(errors.UninitializedVariable, match="uninitialized variable 'w'"):
+        ts.Session().run(w)
+    graph.store.set("w", [1.0, 2.0])
+    assert ts.Session().run(w)[1] == 2.0
+
+
+def test_sessions_of_one_graph_share_variables() -> None:
+    w = ts.Variable(0, dtype=np.int64)
+    step = ts.assign_add(w, 1)
+    first, second = ts.Session(), ts.Session()
+    first.run(step)
+    second.run(step)
+    assert first.run(w) == 2
+
+
+def test_a_run_that_updates_holds_the_store_alone(graph: ts.Graph) -> None:
+    w = ts.Variable([1.0])
+    held: list[bool] = []
+
+    def look(x: np.ndarray) -> np.ndarray:
+        held.append(graph.store.lock.is_writing)
+        return x
+
+    looked = apply("host_call", w, function=look)
+    ts.Session().run(looked)
+    ts.Session().run([looked, ts.assign_add(w, [1.0])])
+    assert held == [False, True]
+    assert not graph.store.lock.is_writing
+
+
+def test_a_writer_waits_for_readers_and_goes_before_new_ones() -> None:
+    lock, order = ReadWriteLock(), list[str]()
+
+    def write() -> None:
+        with lock.writing():
+            order.append("written")
+
+    with lock.reading():
+        writer = threading.Thread(target=write)
+        writer.start()
+        writer.join(timeout=0.05)
+        order.append("read")
+    writer.join()
+    assert order == ["read", "written"]
+
+
+@pytest.mark.parametrize("initializer", [Constant(3.0), Normal(7), Uniform(7, -1, 1), GlorotUniform(7), HeNormal(7)])
+@pytest.mark.parametrize("shape", [(1000, 3), (500, 16), (64,), ()])
+def test_rows_in_any_blocks_are_the_rows_of_the_whole(initializer: Initializer, shape: tuple[int, ...]) -> None:
+    w = ts.Variable(initializer=initializer, shape=shape, name="w")
+    whole = ts.Session().run(w)
+    assert whole.shape == shape
+    assert whole.dtype == np.float32
+    if shape:
+        cuts = [0, 1, 2, 7, 40, shape[0]]
+        parts = [w.initial_rows(start, stop) for start, stop in pairwise(cuts)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_a_table_that_grows_keeps_its_rows_and_names_and_seeds_differ() -> None:
+    def rows(name: str, size: int, seed: int = 1) -> np.ndarray:
+        with ts.Graph().as_default():
+            return np.asarray(ts.Session().run(ts.Variable(initializer=Normal(seed), shape=(size, 5), name=name)))
+
+    small, large = rows("table", 100), rows("table", 170)
+    np.testing.assert_array_equal(large[:100], small)
+    assert not np.any(rows("other", 100) == small)
+    assert not np.any(rows("table", 100, seed=2) == small)
+
+
+def test_random_initial_values_have_the_distribution_they_say() -> None:
+    def values(initializer: Initializer) -> np.ndarray:
+        return np.asarray(ts.Session().run(ts.Variable(initializer=initializer, shape=(50_000, 4))), np.float64)
+
+    normal = (values(Normal(3, mean=1.0, stddev=2.0)) - 1.0) / 2.0
+    assert abs(normal.mean()) < 0.01
+    assert abs(normal.std() - 1) < 0.01
+    assert abs(np.mean(np.abs(normal) < 1) - 0.6827) < 0.005
+    assert abs(np.mean(normal**4) - 3) < 0.1
+    uniform = values(Uniform(3, -2.0, 6.0))
+    assert uniform.min() >= -2
+    assert uniform.max() <= 6
+    assert abs(uniform.mean() - 2) < 0.03
+    assert abs(values(HeNormal(3)).std() - np.sqrt(2 / 50_000)) < 1e-4
+    assert abs(np.corrcoef(normal[:-1, 0], normal[1:, 0])[0, 1]) < 0.02

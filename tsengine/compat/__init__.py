@@ -1,0 +1,1 @@
+"""Other projects' public names over this engine."""

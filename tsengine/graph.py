@@ -1,0 +1,265 @@
+"""The graph and its nodes. A node is one application of a primitive and the handle of its one result.
+
+A graph only grows: nodes are never changed, inputs exist before their consumers, so ascending ids are a topological
+order everywhere in the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from tsengine.errors import GraphError, ShapeError
+from tsengine.ops.registry import REGISTRY, OpDef
+from tsengine.ops.sources import CONSTANT
+from tsengine.scopes import DefaultGraph, Names, NameScope, get_default_graph
+from tsengine.specs import DEFAULT_FLOAT, Array, Shape, Spec
+from tsengine.store import VariableStore
+
+if TYPE_CHECKING:
+    from tsengine.variables import Variable
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Node:
+    """One application of a primitive; also the handle of its result, with Python's operators.
+
+    Fields: graph, id (topological), op, inputs, attrs, spec (None for an operation without a result), name, site (the
+    user's file and line).
+    """
+
+    __slots__ = ("graph", "id", "op", "inputs", "attrs", "spec", "name", "site")
+    __array_ufunc__ = None  # so that `array * node` asks the node, not NumPy
+    __iter__ = None  # otherwise __getitem__ would make a node iterable for ever
+
+    def __init__(
+        self, graph: Graph, op: OpDef, inputs: tuple[Node, ...], attrs: dict[str, Any], spec: Spec | None, name: str
+    ) -> None:
+        self.graph, self.op, self.inputs, self.attrs, self.spec, self.name = graph, op, inputs, attrs, spec, name
+        self.site = user_site()
+        self.id = graph.append(self)
+
+    @property
+    def value_spec(self) -> Spec:
+        """The spec of the result; an operation without one is an error."""
+        if self.spec is None:
+            raise GraphError(f"{describe(self)} is an operation and has no value")
+        return self.spec
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype of the result."""
+        return self.value_spec.dtype
+
+    @property
+    def shape(self) -> Shape | None:
+        """Shape of the result, None where the rank is unknown."""
+        return self.value_spec.shape
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} '{self.name}' {self.spec if self.spec is not None else 'operation'}>"
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{describe(self)} has no truth value before a session runs it; use tsengine.where")
+
+    def __add__(self, other: Any) -> Node:
+        return binary("add", self, other)
+
+    def __radd__(self, other: Any) -> Node:
+        return binary("add", other, self)
+
+    def __sub__(self, other: Any) -> Node:
+        return binary("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Node:
+        return binary("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Node:
+        return binary("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Node:
+        return binary("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Node:
+        return binary("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return binary("divide", other, self)
+
+    def __mod__(self, other: Any) -> Node:
+        return binary("floor_mod", self, other)
+
+    def __pow__(self, other: Any) -> Node:
+        return binary("pow", self, other)
+
+    def __matmul__(self, other: Any) -> Node:
+        return apply("matmul", self, as_node(other, self.dtype, self.graph), transpose_a=False, transpose_b=False)
+
+    def __rmatmul__(self, other: Any) -> Node:
+        return apply("matmul", as_node(other, self.dtype, self.graph), self, transpose_a=False, transpose_b=False)
+
+    def __neg__(self) -> Node:
+        return apply("negative", self)
+
+    def __abs__(self) -> Node:
+        return apply("abs", self)
+
+    def __lt__(self, other: Any) -> Node:
+        return binary("less", self, other)
+
+    def __le__(self, other: Any) -> Node:
+        return binary("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Node:
+        return binary("greater", self, other)
+
+    def __ge__(self, other: Any) -> Node:
+        return binary("greater_equal", self, other)
+
+    def __getitem__(self, key: Any) -> Node:
+        from tsengine.ops.slicing import getitem
+
+        return getitem(self, key)
+
+
+class Graph:
+    """An append-only list of nodes, the names they bear, and the store of its variables' values."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.variables: dict[str, Variable] = {}
+        self.names = Names()
+        self.store = VariableStore()
+        self._by_name: dict[str, Node] = {}
+
+    def append(self, node: Node) -> int:
+        """Take a node in; returns its id."""
+        self.nodes.append(node)
+        self._by_name[node.name] = node
+        return len(self.nodes) - 1
+
+    def node(self, name: str) -> Node:
+        """The node of that name."""
+        if name not in self._by_name:
+            raise GraphError(f"the graph has no node '{name}'")
+        return self._by_name[name]
+
+    def as_default(self) -> DefaultGraph:
+        """Make this the default graph: for good as a statement, for a block as a context manager."""
+        return DefaultGraph(self)
+
+    def name_scope(self, name: str) -> NameScope:
+        """Prefix the names of the nodes made in a `with` block."""
+        return NameScope(self.names, name)
+
+    def trainable_variables(self) -> list[Variable]:
+        """The variables that optimizers change, in the order they were made."""
+        return [variable for variable in self.variables.values() if variable.trainable]
+
+    def create(self, op: OpDef, inputs: tuple[Node, ...], attrs: dict[str, Any], name: str | None) -> Node:
+        """Add one application of a primitive; its spec is inferred here, and a mistake reported here."""
+        for node in inputs:
+            if node.graph is not self:
+                raise GraphError(
+                    f"{describe(node)} is not an element of this graph: {op.name} at {format_site(user_site())}"
+                )
+        full = self.names.unique(name or op.name)
+        try:
+            result = op.infer(*[_input_spec(op, node) for node in inputs], **attrs)
+        except ShapeError as error:
+            raise GraphError(_construction_error(op, inputs, full, error)) from None
+        return Node(self, op, inputs, attrs, result, full)
+
+
+def _input_spec(op: OpDef, node: Node) -> Spec | None:
+    if node.spec is None and op.update is None:
+        raise ShapeError(f"'{node.name}' is an operation and has no value")
+    return node.spec
+
+
+def _construction_error(op: OpDef, inputs: tuple[Node, ...], name: str, error: Exception) -> str:
+    given = ", ".join(f"'{node.name}' {node.spec}" for node in inputs)
+    return f"'{name}' (op {op.name}, inputs {given or 'none'}, at {format_site(user_site())}): {error}"
+
+
+def apply(op: str | OpDef, *inputs: Node, name: str | None = None, **attrs: Any) -> Node:
+    """Apply a primitive to nodes, in the graph of its inputs (the default graph where it has none)."""
+    definition = REGISTRY[op] if isinstance(op, str) else op
+    graph = inputs[0].graph if inputs else get_default_graph()
+    return graph.create(definition, inputs, attrs, name)
+
+
+def binary(op: str, x: Any, y: Any, name: str | None = None) -> Node:
+    """Apply an element-wise primitive of two operands; a plain number or array takes the other operand's dtype."""
+    left, right = as_nodes(x, y)
+    return apply(op, left, right, name=name)
+
+
+def as_nodes(*values: Any) -> tuple[Node, ...]:
+    """All values as nodes of one graph; what is not a node becomes a constant with the dtype of the first node."""
+    model = next((value for value in values if isinstance(value, Node)), None)
+    if model is None:
+        return tuple(as_node(value) for value in values)
+    return tuple(value if isinstance(value, Node) else as_node(value, model.dtype, model.graph) for value in values)
+
+
+def as_node(value: Any, dtype: DTypeLike | None = None, graph: Graph | None = None) -> Node:
+    """A node as it is; anything else as a constant."""
+    if isinstance(value, Node):
+        return value
+    array = to_array(value, dtype)
+    return (graph or get_default_graph()).create(CONSTANT, (), {"value": array}, None)
+
+
+def to_array(value: Any, dtype: DTypeLike | None = None) -> Array:
+    """A read-only copy as an array. Python floats are float32 and ints int32 by default, arrays keep their dtype."""
+    array = np.array(value, dtype=dtype)
+    if dtype is None and not isinstance(value, np.ndarray | np.generic):
+        array = array.astype({"f": DEFAULT_FLOAT, "i": np.dtype(np.int32)}.get(array.dtype.kind, array.dtype))
+    if array.dtype.kind not in "fiub":
+        raise GraphError(f"a constant must be numbers or bools, got {type(value).__name__} of dtype {array.dtype}")
+    array.flags.writeable = False
+    return array
+
+
+def constant(value: Any, dtype: DTypeLike | None = None, name: str | None = None) -> Node:
+    """A fixed array in the default graph. Python floats are float32, ints int32; arrays keep their dtype."""
+    return get_default_graph().create(CONSTANT, (), {"value": to_array(value, dtype)}, name)
+
+
+def user_site() -> tuple[str, int]:
+    """File and line of the innermost caller outside the engine."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def format_site(site: tuple[str, int]) -> str:
+    """`file.py:12`."""
+    return f"{site[0]}:{site[1]}"
+
+
+def describe(node: Node) -> str:
+    """A node in words for an error: name, op, inputs with shapes, where the user made it."""
+    given = ", ".join(f"'{item.name}' {item.spec}" for item in node.inputs)
+    return f"'{node.name}' (op {node.op.name}, inputs {given or 'none'}, made at {format_site(node.site)})"
+
+
+def ancestors(targets: Iterable[Node], stop: frozenset[int] = frozenset()) -> list[Node]:
+    """Every node the targets need, in topological order; the inputs of nodes whose id is in `stop` are not followed."""
+    found: dict[int, Node] = {}
+    stack = list(targets)
+    while stack:
+        node = stack.pop()
+        if node.id not in found:
+            found[node.id] = node
+            if node.id not in stop:
+                stack.extend(node.inputs)
+    return [found[key] for key in sorted(found)]

@@ -1,0 +1,1 @@
+"""The hot loops that NumPy has no single call for, each a plain function over arrays."""

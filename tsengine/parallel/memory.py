@@ -1,0 +1,95 @@
+"""One block of memory that all processes of a training share.
+
+It is a memfd: it has no name in any file system, workers open it through the parent's open file, and it is gone when
+the last process is, however that one ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tsengine.specs import Array
+
+ALIGNMENT = 64
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array lies in the block."""
+
+    offset: int
+    shape: Shape
+    dtype: str
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+def lay_out(arrays: Mapping[str, tuple[Shape, str]]) -> tuple[dict[str, Place], int]:
+    """A place for every array (name -> shape and dtype), one behind the other, and the size of the block."""
+    places, end = {}, 0
+    for name, (shape, dtype) in arrays.items():
+        places[name] = Place(end, tuple(shape), dtype)
+        end += -(-places[name].bytes // ALIGNMENT) * ALIGNMENT
+    return places, max(end, ALIGNMENT)
+
+
+class Memory:
+    """The block, as named arrays."""
+
+    def __init__(self, places: Mapping[str, Place], file: int, size: int) -> None:
+        self._map = mmap.mmap(file, size)
+        self._arrays = {
+            name: np.ndarray(place.shape, place.dtype, self._map, place.offset) for name, place in places.items()
+        }
+
+    def __getitem__(self, name: str) -> Array:
+        return self._arrays[name]
+
+    def close(self) -> None:
+        """Let go of the block; arrays that were taken from it keep it until they are gone themselves."""
+        self._arrays = {}
+        with contextlib.suppress(BufferError):
+            self._map.close()
+
+
+def create(size: int) -> int:
+    """A new block of zeros; the file descriptor that keeps it.
+
+    Raises MemoryError when it would not fit into what the machine, or this process's control group, has left.
+    """
+    free = available_bytes()
+    if size > free:
+        raise MemoryError(
+            f"training needs {size:,} bytes of shared memory (parameters, slots, gradients); {free:,} are free"
+        )
+    file = os.memfd_create("training", os.MFD_CLOEXEC)
+    os.ftruncate(file, size)
+    return file
+
+
+def open_from(process: int, file: int) -> int:
+    """Open the block that another process holds."""
+    return os.open(f"/proc/{process}/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
+
+
+def available_bytes() -> int:
+    """What can still be allocated: the machine's estimate, or the control group's limit where that is lower."""
+    free = [1 << 62]
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            free.append(int(line.split()[1]) * 1024)
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free.append(int(limit.read_text()) - int(used.read_text()))
+    return min(free)

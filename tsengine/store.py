@@ -1,0 +1,176 @@
+"""The variable store of a graph: the one place where the values of its variables live.
+
+A value is a NumPy array, made at first use. `bind` makes an outside array the storage itself, so that parameters can
+lie in shared memory. Runs that only read hold the lock together; a run that updates holds it alone, so a reader never
+sees half an update.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tsengine.errors import StoreError, UninitializedVariable
+from tsengine.specs import Array, format_shape
+
+InitialRows = Callable[[int, int], Array]
+_FILL_ROWS = 65_536
+
+
+class ReadWriteLock:
+    """Many readers or one writer. A waiting writer goes before new readers."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition(threading.Lock())
+        self._readers = 0
+        self._waiting = 0
+        self._writing = False
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a writer holds it."""
+        return self._writing
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the lock together with other readers."""
+        with self._condition:
+            while self._writing or self._waiting:
+                self._condition.wait()
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._readers -= 1
+                if not self._readers:
+                    self._condition.notify_all()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the lock alone."""
+        with self._condition:
+            self._waiting += 1
+            while self._writing or self._readers:
+                self._condition.wait()
+            self._waiting -= 1
+            self._writing = True
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._writing = False
+                self._condition.notify_all()
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a variable's storage must be, and how it is filled: `initial(start, stop)` gives a range of its rows."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    initial: InitialRows | None
+
+
+class VariableStore:
+    """Name -> array for the variables of one graph."""
+
+    def __init__(self) -> None:
+        self.lock = ReadWriteLock()
+        self._making = threading.RLock()
+        self._declared: dict[str, Declaration] = {}
+        self._arrays: dict[str, Array] = {}
+
+    def declare(self, name: str, declaration: Declaration) -> None:
+        """Make a variable known; its array is made at first use."""
+        self._declared[name] = declaration
+
+    def names(self) -> list[str]:
+        """Every declared variable, in the order they were made."""
+        return list(self._declared)
+
+    def array(self, name: str) -> Array:
+        """The live storage, initialized at first use. Whoever writes to it changes the variable."""
+        found = self._arrays.get(name)
+        return found if found is not None else self._initialize(name)
+
+    def get(self, name: str) -> Array:
+        """A copy of the value."""
+        with self.lock.reading():
+            return self.array(name).copy()
+
+    def set(self, name: str, value: Any) -> None:
+        """Copy a value in; its shape must be the variable's."""
+        given = np.asarray(value)
+        declared = self._declaration(name)
+        if given.shape != declared.shape:
+            raise StoreError(
+                f"variable '{name}' has shape {format_shape(declared.shape)}, got {format_shape(given.shape)}"
+            )
+        if not np.can_cast(given.dtype, declared.dtype, "same_kind"):
+            raise StoreError(f"variable '{name}' holds {declared.dtype.name}, got {given.dtype.name}")
+        with self.lock.writing(), self._making:
+            np.copyto(
+                self._arrays.setdefault(name, np.empty(declared.shape, declared.dtype)), given, casting="same_kind"
+            )
+
+    def bind(self, name: str, array: Array) -> None:
+        """Make `array` the storage itself; what it holds is the value from now on.
+
+        It must have exactly the variable's shape and dtype, be C-contiguous and writable.
+        """
+        declared = self._declaration(name)
+        faults = [
+            f"{what} {want}, got {have}"
+            for what, want, have in (
+                ("shape", format_shape(declared.shape), format_shape(array.shape)),
+                ("dtype", declared.dtype.name, array.dtype.name),
+                ("C-contiguous", True, array.flags.c_contiguous),
+                ("writable", True, array.flags.writeable),
+            )
+            if want != have
+        ]
+        if faults:
+            raise StoreError(f"storage for variable '{name}' must have " + "; ".join(faults))
+        with self.lock.writing():
+            self._arrays[name] = array
+
+    def reset(self) -> None:
+        """Give every variable its initial value again, in the storage it has; the caller holds the writing lock."""
+        for name, declared in self._declared.items():
+            if declared.initial is not None:
+                fill(self._arrays.setdefault(name, np.empty(declared.shape, declared.dtype)), declared.initial)
+
+    def _declaration(self, name: str) -> Declaration:
+        if name not in self._declared:
+            raise StoreError(f"there is no variable '{name}'; the graph has {', '.join(self._declared) or 'none'}")
+        return self._declared[name]
+
+    def _initialize(self, name: str) -> Array:
+        declared = self._declaration(name)
+        with self._making:
+            if name in self._arrays:
+                return self._arrays[name]
+            if declared.initial is None:
+                raise UninitializedVariable(
+                    f"attempting to use uninitialized variable '{name}'; put a value in with graph.store.set"
+                )
+            storage = np.empty(declared.shape, declared.dtype)
+            fill(storage, declared.initial)
+            self._arrays[name] = storage
+            return storage
+
+
+def fill(storage: Array, initial: InitialRows) -> None:
+    """Write initial values block by block, so that a large table never exists twice. A scalar is one row."""
+    if storage.ndim == 0:
+        storage[...] = initial(0, 1)
+        return
+    for start in range(0, len(storage), _FILL_ROWS):
+        stop = min(start + _FILL_ROWS, len(storage))
+        storage[start:stop] = initial(start, stop)

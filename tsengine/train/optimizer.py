@@ -1,0 +1,97 @@
+"""An optimizer in the graph: gradients of a loss, and one update operation per variable that applies a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tsengine.errors import GradientError
+from tsengine.gradients import Gradient, gradients
+from tsengine.graph import Node, apply
+from tsengine.indexed_slices import IndexedSlices
+from tsengine.initializers import Constant
+from tsengine.ops.state import assign_add, group
+from tsengine.train.rules import RowWiseAdagrad, Rule
+from tsengine.train.schedules import Schedule, as_schedule
+from tsengine.variables import Variable
+
+Pair = tuple[Gradient | None, Variable]
+
+
+class Optimizer:
+    """Applies `rule` to dense gradients and `tables` (row-wise Adagrad by default) to those of embedding tables.
+
+    learning_rate: a number or a function of the step, for both; table_learning_rate: another one for tables.
+    Slots are variables named `<variable>/<slot>`; the step is the variable `<name>/step`.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        learning_rate: float | Schedule,
+        *,
+        tables: Rule | None = None,
+        table_learning_rate: float | Schedule | None = None,
+        name: str = "optimizer",
+    ) -> None:
+        self.rule, self.tables, self.name = rule, tables or RowWiseAdagrad(), name
+        self.learning_rate = as_schedule(learning_rate)
+        self.table_learning_rate = as_schedule(learning_rate if table_learning_rate is None else table_learning_rate)
+        self._steps: dict[int, Variable] = {}
+
+    def minimize(self, loss: Node, variables: Sequence[Variable] | None = None, name: str | None = None) -> Node:
+        """An operation that makes one step on the variables (all trainable ones that the loss depends on)."""
+        return self.apply_gradients(self.compute_gradients(loss, variables), name)
+
+    def compute_gradients(self, loss: Node, variables: Sequence[Variable] | None = None) -> list[Pair]:
+        """(gradient, variable) pairs; the gradient is None where the loss does not depend on the variable."""
+        chosen = loss.graph.trainable_variables() if variables is None else list(variables)
+        return list(zip(gradients(loss, chosen), chosen, strict=True))
+
+    def apply_gradients(self, pairs: Sequence[Pair], name: str | None = None) -> Node:
+        """An operation that applies gradients to their variables, then counts the step."""
+        present = [(grad, variable) for grad, variable in pairs if grad is not None]
+        if not present:
+            names = ", ".join(variable.name for _, variable in pairs) or "no variable at all"
+            raise GradientError(f"No gradients provided for any variable: the loss depends on none of {names}")
+        counter = self._counter(present[0][1])
+        updates = [self._update(grad, variable, counter) for grad, variable in present]
+        return group(*updates, assign_add(counter, 1), name=name or self.name)
+
+    def _counter(self, beside: Variable) -> Variable:
+        graph = beside.graph
+        if id(graph) not in self._steps:
+            step = Variable(0, dtype=np.int64, name=f"{self.name}/step", trainable=False, graph=graph)
+            self._steps[id(graph)] = step
+        return self._steps[id(graph)]
+
+    def _update(self, grad: Gradient, variable: Variable, counter: Variable) -> Node:
+        sparse = isinstance(grad, IndexedSlices)
+        rule, rate = (self.tables, self.table_learning_rate) if sparse else (self.rule, self.learning_rate)
+        facts: dict[str, Any] = {
+            "variable": variable.name,
+            "rule": rule,
+            "slots": _slots(rule, variable),
+            "counter": counter.name,
+            "learning_rate": rate,
+        }
+        if isinstance(grad, IndexedSlices):
+            return apply("apply_rows", grad.values, grad.indices, **facts)
+        return apply("apply_dense", grad, **facts)
+
+
+def _slots(rule: Rule, variable: Variable) -> tuple[tuple[str, str], ...]:
+    made = []
+    for name, slot in rule.slots(variable.value_spec).items():
+        kept = Variable(
+            initializer=Constant(slot.fill),
+            shape=slot.shape,
+            dtype=slot.dtype,
+            name=f"{variable.name}/{name}",
+            trainable=False,
+            graph=variable.graph,
+        )
+        made.append((name, kept.name))
+    return tuple(made)
