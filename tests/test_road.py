@@ -93,7 +93,7 @@ def test_labels_are_what_really_happened(built: Built) -> None:
             entered[id_] == bool(label)
             for id_, label in zip(examples["example_id"].to_pylist(), examples["label_enter"].to_pylist(), strict=True)
         ]
-        assert 0.99 < np.mean(same) < 1.0
+        assert np.mean(same) > 0.99
 
 
 def test_a_step_that_ran_is_skipped(built: Built) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulate.settings import DAY_MS, HOUR_MS, SimulationConfig, generator
+from pipeline.simulate.settings import DAY_MS, HOUR_MS, generator
 from pipeline.simulate.world import AGES, DIMENSIONS, GENDERS, HOURS, SLOT_MS, Floats, Ints, World
 
 PAGE = 10
@@ -15,6 +15,8 @@ GAP_MS = 95_000
 """Between two requests of a user, so that an entry within a minute belongs to one exposure."""
 REQUESTS_PER_HOUR = 15
 """No person asks for more pages in a clock hour; robots do."""
+ROBOT_EXPOSURES = 350
+"""What a robot sees at least in each hour that it works."""
 SCENES = ("feed", "follow", "search", "nearby")
 SCENE_SHARE = np.array([0.62, 0.14, 0.10, 0.14])
 SCENE_EFFECT = np.array([-0.15, 0.45, 0.30, -0.25])
@@ -92,7 +94,7 @@ def make_users(world: World, block: int) -> Users:
 def make_exposures(world: World, users: Users, block: int) -> Exposures:
     """All exposures of a block in order of (user, time, position)."""
     rng = generator(world.config, "exposures", block)
-    user, time, scene = _requests(world.config, users, rng)
+    user, time, scene = _requests(world, users, rng)
     request, room, position = _pages(world, users, user, time, rng)
     user, scene = user[request], scene[request]
     shown = time[request] + 200 * position
@@ -103,8 +105,9 @@ def make_exposures(world: World, users: Users, block: int) -> Exposures:
     return Exposures(user, room, shown, position, scene, probability, entered, bot, parts)
 
 
-def _requests(config: SimulationConfig, users: Users, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
-    """Users, times and scenes of page requests, by (user, time)."""
+def _requests(world: World, users: Users, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
+    """Users, times and scenes of page requests, by (user, time); the robots, who are the last users, at the end."""
+    config = world.config
     sessions = rng.poisson(users.activity[:, None] * 0.46 * np.ones((1, config.days)))
     sessions[users.bot] = 0
     user, day = (np.repeat(axis, sessions.ravel()) for axis in np.divmod(np.arange(sessions.size), config.days))
@@ -115,24 +118,38 @@ def _requests(config: SimulationConfig, users: Users, rng: np.random.Generator) 
     place = np.arange(len(session)) - np.repeat(np.cumsum(length) - length, length)
     time = begin[session] + place * 150_000 + rng.integers(0, 50_000, size=len(session))
     user = user[session]
-    bot_user, bot_time = _robots(config, users, rng)
+    bot_user, bot_time = _robots(world, users, rng)
+    user, time = _spaced(user, time)  # robots enter nothing: they need no pauses
     user, time = np.concatenate([user, bot_user]), np.concatenate([time, bot_time])
-    user, time = _spaced(user, time)
     kept = (time >= users.registered[user] + 60_000) & (time < config.day_starts[-1]) & _unhurried(users, user, time)
     user, time = user[kept], time[kept]
     return user, time, rng.choice(len(SCENES), size=len(user), p=SCENE_SHARE)
 
 
-def _robots(config: SimulationConfig, users: Users, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Every robot works two full clock hours (of UTC) on two days, a page every 100 seconds."""
-    number = np.flatnonzero(users.bot)
+def _robots(world: World, users: Users, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Every robot works two full clock hours (of UTC) on two days, at the beat of a machine."""
+    config, number = world.config, np.flatnonzero(users.bot)
     often = min(2, config.days)
     day = np.array([rng.choice(config.days, size=often, replace=False) for _ in number], dtype=np.int64)
     day = day.reshape(len(number), often)
-    begin = (config.day_starts[day] // HOUR_MS + rng.integers(8, 20, size=day.shape)) * HOUR_MS + 1000
-    pages = np.concatenate([np.arange(35) * 100_000, HOUR_MS + np.arange(35) * 100_000])
-    time = begin[..., None] + pages
-    return np.broadcast_to(number[:, None, None], time.shape).ravel(), time.ravel()
+    begin = np.sort((config.day_starts[day] // HOUR_MS + rng.integers(8, 20, size=day.shape)) * HOUR_MS, axis=1)
+    works = [
+        (robot, hour + more)
+        for robot, hours in zip(number, begin, strict=True)
+        for hour in hours
+        for more in (0, HOUR_MS)
+    ]
+    times = [_beat(world, int(hour)) for _, hour in works]
+    user = np.repeat(np.array([robot for robot, _ in works], dtype=np.int64), [len(time) for time in times])
+    return user, np.concatenate([*times, np.empty(0, dtype=np.int64)])
+
+
+def _beat(world: World, hour: int) -> Ints:
+    """A robot's requests in an hour: evenly, so many that it sees ROBOT_EXPOSURES; none while nothing is on air."""
+    slots = (np.array([hour, hour + HOUR_MS - 1]) - world.config.day_starts[0]) // SLOT_MS
+    shown = min(min(PAGE, len(rooms)) for rooms in world.on_air[slots[0] : slots[1] + 1])
+    pages = -(-ROBOT_EXPOSURES // shown) if shown else 0
+    return hour + 1000 + np.arange(pages) * (3_500_000 // max(pages, 1))
 
 
 def _spaced(user: Ints, time: Ints) -> tuple[Ints, Ints]:

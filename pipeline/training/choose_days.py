@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.config import Config
 from pipeline.days import Day, add_days, days_between
 from pipeline.errors import MissingInput
@@ -42,3 +44,16 @@ def vocabulary_day(config: Config, train_days: list[Day]) -> Day | None:
     """The day whose vocabulary the newest training rows were encoded by; None when there was none yet."""
     before = add_days(train_days[-1], -1)
     return before if before >= config.product.first_day else None
+
+
+def vocabulary_folders(warehouse: Warehouse, names: Sequence[str], day: Day | None) -> dict[str, str]:
+    """Vocabulary -> its folder of that day; empty where there was no vocabulary yet.
+
+    Raises MissingInput naming every one that is not there, with the command to type.
+    """
+    folders = {} if day is None else {name: warehouse.folder(f"vocab/{name}", day) for name in names}
+    if missing := [f"vocab/{name}/dt={day}" for name, folder in folders.items() if not has_manifest(folder)]:
+        raise MissingInput(
+            f"train needs {', '.join(missing)}, which is not there yet. Build it first: make day DT={day}"
+        )
+    return folders

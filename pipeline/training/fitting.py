@@ -89,7 +89,7 @@ def _is_standardized(spec: FeatureSpec) -> bool:
 
 def _values(spec: FeatureSpec, batch: Batch, priors: dict[str, float]) -> NDArray[np.floating]:
     if spec.kind == "rate":
-        smoothing = spec.smoothing or 1.0
+        smoothing = spec.smoothing or 0.0
         return (batch[f"{spec.name}__num"] + priors[spec.name] * smoothing) / (batch[f"{spec.name}__den"] + smoothing)
     values = batch[spec.name]
     return np.log1p(np.maximum(values, 0.0)) if spec.log else values

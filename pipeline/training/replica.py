@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -78,13 +79,19 @@ def _learning(graph: ModelGraph, training: Mapping[str, Any]) -> dict[str, Learn
 
 
 def _table_rows(graph: ModelGraph, features: Sequence[FeatureSpec], rows: int) -> dict[str, int]:
-    """Gradient rows of a shard at most: a row of the batch takes one for each id that it looks up in the table."""
-    looked_up = {spec.name: spec.length or 1 for spec in features}
+    """Gradient rows of a shard at most: a row of the batch takes one for each id that it looks up in the table.
+
+    A table whose name says nothing of who reads it may be read by every feature.
+    """
+    lookups: Counter[str] = Counter()
     for spec in features:
-        if spec.vocabulary is not None:
-            looked_up[spec.vocabulary] = looked_up.get(spec.vocabulary, 0) + (spec.length or 1)
+        count = spec.length or 1
+        lookups.update(
+            {f"wide/{spec.name}": count, f"bucket/{spec.name}": count, f"embedding/{spec.vocabulary}": count}
+        )
     sizes = {name: graph.graph.variables[name].static_shape[0] for name in graph.tables}
-    return {name: min(size, looked_up[name.partition("/")[2]] * rows) for name, size in sizes.items()}
+    every = sum(spec.length or 1 for spec in features)
+    return {name: min(size, (lookups[name] or every) * rows) for name, size in sizes.items()}
 
 
 def _observe(seen: Mapping[str, NDArray[Any]]) -> dict[str, float]:

@@ -191,3 +191,14 @@ def test_a_robot_is_busy_whenever_it_is_there(logs: list[BlockLogs], cleaned: li
         )
         assert min(Counter(row["time"] // HOUR_MS for row in rows).values()) > 200
         assert len(rows) == len(told)
+
+
+def test_a_small_service_has_robots_just_as_busy() -> None:
+    world = build_world(SimulationConfig(users=240, streamers=160, days=4))
+    log = simulate_block(world, 0)
+    one = clean(world, log)
+    told = {line_id for _, _, line_id, kind, _ in log.dirt if kind == "robot"}
+    hours = Counter((row["uid"], row["time"] // HOUR_MS) for row in one.events if row["id"] in told)
+    assert hours
+    assert min(hours.values()) > 200
+    assert {uid for uid, _ in hours} == set(robots(one))

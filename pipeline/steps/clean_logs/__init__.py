@@ -90,9 +90,8 @@ def _judge(
     source = config.sources[name]
     lines = _of_the_day(config, day, source, _valued(source, raw, config.clean.max_line_bytes))
     if rooms is not None:
-        lines = lines.join(
-            rooms.drop("item_id").withColumnRenamed("room_id", f"{VALUE}room_id"), on=f"{VALUE}room_id", how="left"
-        )
+        known = rooms.drop("item_id").withColumnRenamed("room_id", f"{VALUE}room_id")
+        lines = lines.join(F.broadcast(known), on=f"{VALUE}room_id", how="left")  # some days of broadcasts: small
     context = Context(config, source, day, rooms is not None)
     first = F.when(F.col("fate").isNull(), verdict(context))
     ruled = lines.withColumn("verdict", first).withColumns(
@@ -139,9 +138,8 @@ def _of_the_day(config: Config, day: Day, source: Source, lines: DataFrame) -> D
 
 def _without_duplicates(lines: DataFrame, earlier: DataFrame | None) -> DataFrame:
     """Of the good lines with one event_id the first stays: smallest (available_at, xxh64 of the line, the line)."""
-    good = F.col("fate").isNull()
-    bytes_ = F.col("line")
-    order = Window.partitionBy(f"{VALUE}event_id", good).orderBy("available_at", F.xxhash64(bytes_), bytes_)
+    good, bytes_ = F.col("fate").isNull(), F.col("line")
+    order = Window.partitionBy(f"{VALUE}event_id").orderBy(~good, "available_at", F.xxhash64(bytes_), bytes_)
     again = good & (F.row_number().over(order) > 1)
     fate = F.coalesce(F.col("fate"), F.when(again, F.lit(DUPLICATE)))
     ranked = lines.withColumn("fate", fate)

@@ -1,0 +1,154 @@
+"""What a training is, before its first step: its days, its rows, its inputs and its name."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.config import Config
+from pipeline.days import Day, add_days, day_start_us
+from pipeline.errors import DamagedData
+from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, vocabulary_names
+from pipeline.loader import Loader
+from pipeline.models import ModelSpec
+from pipeline.storage import Warehouse, data_files, digest_of, files_at, read_manifest
+from pipeline.training.choose_days import example_folders, training_days, vocabulary_day, vocabulary_folders
+
+SECTIONS = {"labels", "features", "model", "training"}
+SOURCES = ("pipeline.features", "pipeline.loader", "pipeline.models", "pipeline.training", "tsengine")
+"""Packages whose change makes another training."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is known before the first step.
+
+    run      hash of the inputs' digests, the config that training reads, and its sources: a training that is
+             interrupted goes on under the same run, one that is finished is not done again
+    inputs   path and content digest of the examples; `snapshots` of the vocabularies
+    """
+
+    config: Config
+    warehouse: Warehouse
+    train_days: list[Day]
+    evaluation_days: list[Day]
+    folders: list[str]
+    evaluation_folders: list[str]
+    specs: tuple[FeatureSpec, ...]
+    vocabularies: dict[str, list[str]]
+    run: str
+    config_hash: str
+    inputs: tuple[dict[str, str], ...]
+    snapshots: tuple[dict[str, str], ...]
+    origin: str
+
+    @property
+    def cut(self) -> str:
+        """The last training day, as it begins a version."""
+        return f"{self.train_days[-1]:%Y%m%d}"
+
+    @property
+    def cut_us(self) -> int:
+        """The instant at which the training days end, in microseconds (UTC)."""
+        return day_start_us(add_days(self.train_days[-1], 1), self.config.product.zone)
+
+    @property
+    def batching(self) -> dict[str, Any]:
+        """How rows become batches, as JSON."""
+        training = self.config.training
+        return {
+            "label": f"label_{training.label}", "batch_size": training.batch_size, "shards": training.shards,
+            "seed": training.seed, "window_row_groups": training.window_row_groups,
+        }  # fmt: skip
+
+    @property
+    def checkpoints(self) -> str:
+        """The folder of this run's checkpoints and curves."""
+        return self.warehouse.path("checkpoints", self.config.model.kind, self.run)
+
+    def training(self) -> Loader:
+        """The rows to learn from."""
+        return Loader(self.folders, self.specs, **self.batching)
+
+    def evaluation(self, specs: Sequence[FeatureSpec] | None = None) -> Loader:
+        """The rows to judge on, as a model of these specs reads them (default: the model of this plan).
+
+        Exposures of before `cut_us`, whose labels matured on the later days, are not among them.
+        """
+        return Loader(self.evaluation_folders, specs or self.specs, from_us=self.cut_us, **self.batching)
+
+    def model_spec(self, constants: Mapping[str, Mapping[str, float]]) -> ModelSpec:
+        """The model to train."""
+        model = self.config.model
+        sizes = {name: FIRST_ID + len(values) for name, values in self.vocabularies.items()}
+        return ModelSpec(
+            model.kind, self.specs, sizes, constants, model.embedding_dim, model.hidden, self.config.training.seed
+        )
+
+    def lineage(self) -> dict[str, Any]:
+        """What the artifact's manifest says of where it comes from."""
+        return {
+            "origin": self.origin, "run": self.run, "key": self.run, "config_hash": self.config_hash,
+            "dt": str(self.train_days[-1]), "inputs": self.inputs, "vocabularies": self.snapshots,
+            "train_days": list(map(str, self.train_days)), "evaluation_days": list(map(str, self.evaluation_days)),
+        }  # fmt: skip
+
+
+def make_plan(config: Config, warehouse: Warehouse, day: Day) -> Plan:
+    """The training whose evaluation ends on `day`; MissingInput names what is not there and the command to type."""
+    train_days, evaluation_days = training_days(config, day)
+    folders, later = (example_folders(config, warehouse, days) for days in (train_days, evaluation_days))
+    known = vocabulary_folders(warehouse, vocabulary_names(config), vocabulary_day(config, train_days))
+    inputs, snapshots = _digests([*folders, *later]), _digests(known.values())
+    config_hash = digest_of(_sections(config))
+    run = digest_of([config.product.name, config_hash, inputs, snapshots, [source_hash(name) for name in SOURCES]])[:16]
+    vocabularies = {name: _values(known[name]) if name in known else [] for name in vocabulary_names(config)}
+    return Plan(
+        config, warehouse, train_days, evaluation_days, folders, later, feature_specs(config), vocabularies, run,
+        config_hash, inputs, snapshots, _origin([*folders, *later, *known.values()]),
+    )  # fmt: skip
+
+
+def source_hash(module: str) -> str:
+    """SHA-256 over the source of a module, or all sources of a package."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, module
+    origin = Path(spec.origin)
+    paths = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _sections(config: Config) -> dict[str, Any]:
+    """The config that decides the bits of a model: any number of workers gives the same."""
+    sections = config.model_dump(mode="json", include=SECTIONS)
+    del sections["training"]["workers"]
+    return sections
+
+
+def _digests(folders: Iterable[str]) -> tuple[dict[str, str], ...]:
+    """What is published there, and the digest of its rows."""
+    manifests = map(read_manifest, folders)
+    return tuple({"path": f"{m.dataset}/dt={m.dt}", "digest": m.content_digest} for m in manifests)
+
+
+def _origin(folders: Iterable[str]) -> str:
+    return "simulated" if {read_manifest(folder).origin for folder in folders} == {"simulated"} else "collected"
+
+
+def _values(folder: str) -> list[str]:
+    """The values of a vocabulary in id order; DamagedData where an id is absent or there twice."""
+    found: list[tuple[int, str]] = []
+    for path in data_files(folder):
+        with files_at(path).open(path) as file:
+            table = pq.ParquetFile(file).read(columns=["value", "id"])
+        found += zip(table["id"].to_pylist(), table["value"].to_pylist(), strict=True)
+    known = sorted((id_, value) for id_, value in found if id_ is not None)
+    if [id_ for id_, _ in known] != list(range(FIRST_ID, FIRST_ID + len(known))):
+        raise DamagedData(f"{folder}: the ids of a vocabulary must be {FIRST_ID}, {FIRST_ID + 1}, ... without a gap")
+    return [value for _, value in known]
