@@ -39,7 +39,7 @@ train: need-DT setup  ## the training alone, on data up to a day: make train DT=
 	@$(PYTHON_HERE) -m jobs.train $(OPTIONS) --dt '$(DT)'
 
 test: setup  ## the tests (PART=tests/loader for some of them)
-	@$(PYTHON_HERE) -m pytest -n 2 --dist loadgroup $(PART)
+	@$(PYTHON_HERE) -m pytest -n 2 $(PART)
 
 check: setup  ## lint, format and types
 	@failed=0; \

@@ -20,7 +20,7 @@ def train_days(config: Config, parsed: argparse.Namespace) -> None:
             result = train(config, Warehouse.of(config), day, progress)
             progress.done()
             progress.log(
-                "train", dt=day, state=result.gate, version=result.version, artifact=result.folder, **result.metrics
+                "train", dt=day, state=result.gate, version=result.version, artifact=result.folder, **result.headline
             )
 
 

@@ -7,15 +7,11 @@ carries that key already, and else reads, applies and publishes.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, reduce
-from pathlib import Path
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -24,13 +20,13 @@ from pyspark.sql import functions as F
 from pipeline.config import Config
 from pipeline.days import Day
 from pipeline.errors import MissingInput, Refused
+from pipeline.provenance import code_version, source_hash
 from pipeline.raw import Outside, RawLogs
 from pipeline.schemas import Columns
 from pipeline.steps.check_features import check_features
 from pipeline.storage import Manifest, Warehouse, digest_of, has_manifest, read_manifest
 from pipeline.tables import Publication, publish, read_table
 
-PROJECT = Path(__file__).resolve().parent.parent
 BYTES_PER_FILE = 256 << 20
 """Inputs of a day are cut into about this much for each published file."""
 
@@ -130,8 +126,9 @@ class Runner:
         """Do the step for the day, or skip it when nothing it depends on has changed."""
         start = time.monotonic()
         inputs = step.reads(self.config, day)
+        digests = self._input_digests(step, inputs)
         outside = step.outside(self.config, day, self._raw)
-        sources = [*self._input_digests(step, inputs), *({"path": o.name, "digest": o.digest} for o in outside)]
+        sources = [*digests, *({"path": thing.name, "digest": thing.digest} for thing in outside)]
         key = self._key(step, sources)
         outputs = step.writes(self.config)
         if published := self._unchanged(outputs, day, key):
@@ -224,25 +221,3 @@ class Runner:
                 return dict(zip(datasets, pool.map(one, datasets), strict=True))
         finally:
             output.release()
-
-
-@cache
-def source_hash(module: str) -> str:
-    """SHA-256 of a module's source, or of all sources of a package."""
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, module
-    origin = Path(spec.origin)
-    paths = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
-
-
-@cache
-def code_version() -> str:
-    """The commit that is checked out, for the record; `unknown` outside a repository."""
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(PROJECT), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return result.stdout.strip() or "unknown"

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+ROOT = Path(__file__).parent.parent
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that use Spark go to one xdist worker, so that there is one session in all."""
-    for item in items:
-        if "spark" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("spark"))
+
+class OneSession(LoadScopeScheduling):
+    """Files whose tests use the `spark` fixture go to one worker, so that there is one session in all."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "spark" if _uses_spark(path) else nodeid
+
+
+@cache
+def _uses_spark(path: str) -> bool:
+    return re.search(r"\bspark: SparkSession\b", (ROOT / path).read_text(encoding="utf-8")) is not None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneSession:
+    """How `-n` spreads the tests. (The marker for groups is not heard by this pytest.)"""
+    return OneSession(config, log)
 
 
 @pytest.fixture(scope="session")

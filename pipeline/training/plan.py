@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -17,6 +14,7 @@ from pipeline.errors import DamagedData
 from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, vocabulary_names
 from pipeline.loader import Loader
 from pipeline.models import ModelSpec
+from pipeline.provenance import code_version, source_hash
 from pipeline.storage import Warehouse, data_files, digest_of, files_at, read_manifest
 from pipeline.training.choose_days import example_folders, training_days, vocabulary_day, vocabulary_folders
 
@@ -95,6 +93,7 @@ class Plan:
         """What the artifact's manifest says of where it comes from."""
         return {
             "origin": self.origin, "run": self.run, "key": self.run, "config_hash": self.config_hash,
+            "code_version": code_version(),
             "dt": str(self.train_days[-1]), "inputs": self.inputs, "vocabularies": self.snapshots,
             "train_days": list(map(str, self.train_days)), "evaluation_days": list(map(str, self.evaluation_days)),
         }  # fmt: skip
@@ -113,15 +112,6 @@ def make_plan(config: Config, warehouse: Warehouse, day: Day) -> Plan:
         config, warehouse, train_days, evaluation_days, folders, later, feature_specs(config), vocabularies, run,
         config_hash, inputs, snapshots, _origin([*folders, *later, *known.values()]),
     )  # fmt: skip
-
-
-def source_hash(module: str) -> str:
-    """SHA-256 over the source of a module, or all sources of a package."""
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, module
-    origin = Path(spec.origin)
-    paths = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _sections(config: Config) -> dict[str, Any]:
