@@ -290,6 +290,8 @@ class Recommend(Table):
 
     candidates: Literal["on_air", "recent"] = "on_air"
     active_days: Positive = 7
+    pool: Positive = 200
+    """Of recent items, so many of the most frequent are scored for everybody."""
     top: Positive = 20
 
 

@@ -36,16 +36,17 @@ def candidates(
     """A point (see features_at) for each active user and each room on air at the end of `day`, or each recent item.
 
     `events` are those of the active days: whoever is in them, and is no bot, is active. A room is on air when it has
-    begun and no end of it is available; recent items are those with an event on `day`. The instant t is when the
-    profile of `day` becomes ready. example_id is the xxh64 of user and room (or item). `profiles` are not needed by
-    these two kinds. Raises ConfigError where rooms are asked for and the product has none.
+    begun and no end of it is available; recent items are the `recommend.pool` with most events on `day`. The instant t
+    is when the profile of `day` becomes ready. example_id is the xxh64 of user and room (or item).
+    `profiles` are not needed by these two kinds. Raises ConfigError where rooms are asked for and the product has none.
     """
     zone = config.product.zone
     end = day_start(add_days(day, 1), zone)
     users = events.where("user_id is not null and bot_rule is null").select("user_id").distinct()
-    items = (
-        _recent(events, day_start(day, zone), end) if config.recommend.candidates == "recent" else _on_air(rooms, end)
-    )
+    if config.recommend.candidates == "recent":
+        items = _recent(events, day_start(day, zone), end, config.recommend.pool)
+    else:
+        items = _on_air(rooms, end)
     pairs = users.crossJoin(items).withColumn("event_time", shifted(end, config.profiles.ready_after_s * SECOND_US))
     name = F.concat_ws("\n", "user_id", F.coalesce("room_id", "item_id"))
     return pairs.select(
@@ -104,10 +105,12 @@ def _on_air(rooms: DataFrame | None, end: Column) -> DataFrame:
     return rooms.where(begun & F.col("ended_at").isNull()).select("item_id", "room_id").distinct()
 
 
-def _recent(events: DataFrame, begin: Column, end: Column) -> DataFrame:
+def _recent(events: DataFrame, begin: Column, end: Column, pool: int) -> DataFrame:
+    """The `pool` items with most events on the day; ties by id."""
     today = (F.col("event_time") >= begin) & (F.col("event_time") < end)
-    no_room = F.lit(None).cast("string").alias("room_id")
-    return events.where(today & F.col("item_id").isNotNull()).select("item_id", no_room).distinct()
+    counted = events.where(today & F.col("item_id").isNotNull()).groupBy("item_id").agg(F.count("*").alias("_count"))
+    frequent = counted.orderBy(F.desc("_count"), "item_id").limit(pool)
+    return frequent.select("item_id", F.lit(None).cast("string").alias("room_id"))
 
 
 def _known(column: str, type_: str, present: list[str]) -> Column:

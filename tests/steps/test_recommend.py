@@ -73,6 +73,8 @@ def test_without_broadcasts_the_items_of_the_day_are_candidates(spark: SparkSess
         (user, item, None) for user in ("u1", "u2") for item in ("i1", "i2", "i6")
     ]
     assert len({p["example_id"] for p in points}) == 6
+    few = collected(_points(spark, toy_config(recommend={"candidates": "recent", "pool": 1})), "user_id", "item_id")
+    assert len({p["item_id"] for p in few}) == 1
     with pytest.raises(ConfigError, match=r"\$\.recommend\.candidates"):
         candidates(toy_config(), DAY, None, events_frame(spark, config, EVENTS), {})
 
