@@ -41,12 +41,11 @@ class Clock:
 
 def demonstrate(config: Config, parsed: argparse.Namespace) -> None:
     """From nothing to a model, lists, a page and a table for a person."""
+    from pipeline.demonstration import refuse_foreign, simulate_logs
     from pipeline.report import summary
+    from pipeline.road import DATA_STEPS, RECOMMEND
     from pipeline.training import train
     from pipeline.training.baseline import baseline_auc
-
-    from pipeline.demonstration import refuse_foreign, simulate_logs
-    from pipeline.road import DATA_STEPS, RECOMMEND
 
     if config.simulate is None:
         raise ConfigError(
