@@ -68,6 +68,16 @@ def test_rewrite_drops_what_does_nothing() -> None:
     assert "add" in ops(compile_program([kept], [x]))
 
 
+def test_rewrite_keeps_a_cast_that_loses_something() -> None:
+    x = ts.placeholder("int64", (2,))
+    y = ts.cast(ts.cast(x, "float64"), "int64")
+    z = ts.cast(ts.cast(ts.cast(x, "int32"), "float64"), "int32")
+    numbers = np.array([2**53 + 1, 5])
+    session = ts.Session()
+    np.testing.assert_array_equal(session.run(y, {x: numbers}), [2**53, 5])
+    assert session.plan(z, {x: numbers}).dump().count("cast(") == 1
+
+
 def test_fuse_takes_only_chains_that_nobody_else_reads() -> None:
     x, w, b = ts.placeholder(np.float32, [None, 3]), ts.Variable(np.ones((3, 2), np.float32)), ts.Variable([1.0, -9.0])
     h = ts.relu(ts.bias_add(x @ w, b))

@@ -124,4 +124,19 @@ def test_softmax_losses(loss: Callable[..., ts.Node]) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_random_graphs_against_central_differences(seed: int) -> None:
     build, arrays = random_graph(seed, size=3 + seed)
-    assert gradient_error(build, arrays, seed) < 1e-5
+    assert gradient_error(build, arrays, seed, known_sizes=bool(seed % 2)) < 1e-5
+
+
+@pytest.mark.parametrize("known_sizes", [False, True])
+def test_a_value_that_comes_in_more_than_twice(known_sizes: bool) -> None:
+    """Its contributions are one value several times, which must not be overwritten by their own sum."""
+    arrays = [np.array([[0.3, -1.2, 2.0]])]
+    assert gradient_error(lambda x: ts.square(x + x + x), arrays, known_sizes=known_sizes) < 1e-6
+    assert gradient_error(lambda x: (h := ts.tanh(x * 2.0)) + h + h, arrays, known_sizes=known_sizes) < 1e-6
+    assert gradient_error(lambda x: ts.add_n([ts.exp(x), x, ts.exp(x)]), arrays, known_sizes=known_sizes) < 1e-6
+
+
+def test_labels_of_another_shape_than_the_rows_are_refused() -> None:
+    logits, labels = ts.placeholder(shape=(1, 4)), ts.placeholder("int32", (3,))
+    with pytest.raises(errors.GraphError, match="labels must have the shape of x without its last axis"):
+        ts.sparse_softmax_cross_entropy_with_logits(labels, logits)

@@ -113,12 +113,15 @@ def _place(
 def _overwritable(
     step: Step, position: int, specs: dict[int, Spec | None], plan: MemoryPlan, last: dict[int, int]
 ) -> int | None:
-    """An input that this step reads last, of the same spec, in a buffer that no other input shares through a view."""
+    """An input that this step reads last, of the same spec, in a buffer that no other input shares or is as well.
+
+    `add_n(x, y, x)` in place of x would read its own result for the second x.
+    """
     for place in step.op.inplace:
         if place >= len(step.inputs):
             break
         item = step.inputs[place]
-        alone = all(other == item or plan.owner[other] != plan.owner[item] for other in step.inputs)
+        alone = [plan.owner[other] for other in step.inputs].count(plan.owner[item]) == 1
         if plan.places[item].kind == "buffer" and last[item] == position and specs[item] == specs[step.id] and alone:
             return item
     return None

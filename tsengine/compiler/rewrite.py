@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,14 @@ def _there_and_back(step: Step, made: Steps) -> int | None:
     origin = made[inner.inputs[0]].spec
     if origin is None or inner.spec is None or origin.dtype != step.attrs["dtype"]:
         return None
-    return inner.inputs[0] if np.can_cast(origin.dtype, inner.spec.dtype, "safe") else None
+    return inner.inputs[0] if _holds(inner.spec.dtype, origin.dtype) else None
+
+
+def _holds(wide: np.dtype[Any], narrow: np.dtype[Any]) -> bool:
+    """Whether `wide` has every value of `narrow`. NumPy calls int64 to float64 safe, but 2**53 + 1 is lost on the way."""
+    if narrow.kind in "iu" and wide.kind == "f":
+        return bool(np.finfo(wide).nmant + 1 >= 8 * narrow.itemsize)
+    return np.can_cast(narrow, wide, "safe")
 
 
 _RULES: dict[str, tuple[Rewrite, ...]] = {

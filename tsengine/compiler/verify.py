@@ -40,7 +40,8 @@ def _verify_spec(step: Step, inferred: Spec | None, after: str) -> None:
 
 
 def verify_memory(program: Program, plan: MemoryPlan) -> None:
-    """No two values that are alive at once share a buffer, but for a value made in place of the one that dies there."""
+    """No two values that are alive at once share a buffer, but for a value made in place of the one that dies there,
+    and that only where the step reads it once."""
     last = last_uses(program, plan.owner)
     holder: dict[int, int] = {}
     for position, step in enumerate(program.steps):
@@ -50,4 +51,6 @@ def verify_memory(program: Program, plan: MemoryPlan) -> None:
         before = holder.get(place.buffer)
         if before is not None and last[before] >= position and not (place.inplace and last[before] == position):
             raise CompileError(f"{step} overwrites buffer {place.buffer} while %{before} is still read")
+        if place.inplace and [plan.owner[item] for item in step.inputs].count(plan.owner[holder[place.buffer]]) > 1:
+            raise CompileError(f"{step} works in place of a value that it reads twice")
         holder[place.buffer] = step.id

@@ -58,6 +58,8 @@ class Builder:
         axis, keepdims = node.attrs["axis"], int(node.attrs["keepdims"])
         if axis is None:
             return self.add(op_type, inputs, keepdims=keepdims)
+        if not axis:  # over no axis nothing is reduced; ONNX reads an empty list as all of them
+            return self.add("Identity", inputs)
         if op_type == "ReduceSum":
             return self.add(op_type, [*inputs, self.constant(np.array(axis, np.int64))], keepdims=keepdims)
         return self.add(op_type, inputs, axes=list(axis), keepdims=keepdims)

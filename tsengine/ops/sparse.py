@@ -14,7 +14,7 @@ from tsengine.kernels import rows
 from tsengine.ops.elementwise import Gradients
 from tsengine.ops.registry import op
 from tsengine.ops.shape import reshape
-from tsengine.specs import Array, Spec, broadcast, need_kind, need_rank
+from tsengine.specs import Array, Spec, broadcast, fits, need_kind, need_rank
 
 _GRADIENTS_ONLY = "it appears in gradients only"
 _INT32 = np.dtype(np.int32)
@@ -214,7 +214,11 @@ class _SelectClass:
     @staticmethod
     def infer(x: Spec, labels: Spec) -> Spec:
         need_kind(labels, "iu", "labels")
-        return x.with_shape(None if x.shape is None else broadcast(x.shape[:-1], labels.shape))
+        if x.shape is None or labels.shape is None:
+            return x.with_shape(labels.shape)
+        if not fits(labels.shape, x.shape[:-1]):
+            raise ShapeError(f"labels must have the shape of x without its last axis, got {labels} for {x}")
+        return x.with_shape(x.shape[:-1])
 
     @staticmethod
     def kernel(out: Array, x: Array, labels: Array) -> None:

@@ -89,6 +89,7 @@ def reduction(reference: Reference) -> Row:
             ("plain", (3, 4), None),
             ("plain", (3, 4), (0,)),
             ("plain", (2, 3, 4), (0, -1)),
+            ("plain", (3, 4), ()),
             ("empty", (0, 4), (1,)),
             ("scalar", (), None),
         )
