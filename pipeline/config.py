@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import math
+import struct
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -187,9 +189,17 @@ class Feature(Table):
             )
         if self.by is not None and kinds[0] not in ("count", "sum", "rate"):
             raise ValueError("`by` goes with count, sum or rate only")
-        if self.edges is not None and list(self.edges) != sorted(set(self.edges)):
-            raise ValueError(f"edges must rise strictly, got {list(self.edges)}")
+        if self.edges is not None and (held := [_float32(edge) for edge in self.edges]) != sorted(set(held)):
+            raise ValueError(f"edges must rise strictly, in float32 too, got {list(self.edges)}")
         return self
+
+
+def _float32(value: float) -> float:
+    """As the graph will hold it; a number beyond its range becomes infinite."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 class Sequence(Table):
@@ -237,6 +247,14 @@ class Optimizer(Rule):
     """The optimizer of the dense parameters, and of the embedding tables."""
 
     tables: Rule = Rule(kind="rowwise_adagrad", learning_rate=0.05)
+
+    @model_validator(mode="after")
+    def _by_element(self) -> Optimizer:
+        if self.kind == "rowwise_adagrad":
+            raise ValueError(
+                "kind must be gradient_descent, adagrad or adam, got rowwise_adagrad: that one is for tables"
+            )
+        return self
 
 
 class Training(Table):

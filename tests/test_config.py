@@ -58,6 +58,16 @@ def test_all_faults_are_told_at_once_with_their_places(tables: dict[str, Any]) -
             {"cross": {"x": {"of": ["user_id", "nobody"], "buckets": 9}}},
             "$.features.cross.x.of names 'nobody'",
         ),
+        (
+            "training",
+            {"optimizer": {"kind": "rowwise_adagrad", "learning_rate": 1}},
+            "kind must be gradient_descent, ada",
+        ),
+        (
+            "features",
+            {"item": {"x": {"sum": "a.b", "edges": [16777216, 16777217]}}},
+            "edges must rise strictly, in float",
+        ),
         ("features", {"user": {"id": {"column": "user_id"}}}, "$.features.user.id would be column user_id"),
         ("features", {"user": {"x": {"count": "a", "rate": ["a", "b"]}}}, "needs exactly one of column, attribute"),
     ],

@@ -5,6 +5,8 @@ Each row is a base row with some inputs replaced, so that the others stay ordina
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,10 +34,10 @@ def edge_rows(
     yield "null inside sequences", {**base, **_ids(features, lambda vocabulary: "", vocabularies, only="sequence")}
     for feature in features:
         yield f"{feature.name} null", {**base, **{column: null[column] for column in feature.columns}}
-    for value in (0.0, -1.0, LARGE, -LARGE):
+    for value in (0.0, -1.0, LARGE, -LARGE, math.inf, -math.inf):
         yield f"numbers {value:g}", {**base, **_numbers(features, value)}
-    yield "rates of one", {**base, **_rates(features, 1e6, 1e6)}
-    yield "rates without observations", {**base, **_rates(features, 0.0, 0.0)}
+    for counted, observed in itertools.product((0.0, 1e6, LARGE, math.inf), repeat=2):
+        yield f"rates of {counted:g} over {observed:g}", {**base, **_rates(features, counted, observed)}
     yield from _bucket_rows(features, base)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.artifact.batches import INT32_MAX
 from pipeline.artifact.vocabulary import Vocabulary
 from pipeline.features import FIRST_ID, NULL_ID, PAD_ID, UNKNOWN_ID, FeatureSpec
 from pipeline.models import Input, encoded_inputs, length_name, raw_inputs
 
-_INT32_MAX = 2**31 - 1
 IDS_DTYPE = "int64"
 """Ids and lengths at the door of the encoded form; the model's own are int32."""
 
@@ -68,15 +68,16 @@ def raw_front_end(features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vo
 
 
 def ids_front_end(features: Sequence[FeatureSpec]) -> FrontEnd:
-    """int64 ids and lengths into the model's int32."""
+    """int64 ids and lengths into the model's int32, as `batches.checked` does: a negative id is null."""
     doors = tuple(
         replace(entry, dtype=IDS_DTYPE) if entry.dtype == "int32" else entry for entry in encoded_inputs(features)
     )
     front = FrontEnd(doors, _renamed(features))
-    limits = {length_name(feature): feature.length or 0 for feature in features if feature.kind == "sequence"}
     for door in doors:
-        if door.dtype == IDS_DTYPE:
-            _clip(front, door.name, limits.get(door.name, _INT32_MAX))
+        if door.largest is not None:
+            _clip(front, door.name, door.largest)
+        elif door.dtype == IDS_DTYPE:
+            _known_or_null(front, door.name)
     return front
 
 
@@ -88,6 +89,13 @@ def _clip(front: FrontEnd, name: str, largest: int) -> None:
     front.add(
         "Clip", [name, front.constant("zero", 0), front.constant(f"largest_{largest}", largest)], [f"clipped/{name}"]
     )
+    front.cast(f"clipped/{name}", name)
+
+
+def _known_or_null(front: FrontEnd, name: str) -> None:
+    front.add("Less", [name, front.constant("zero", 0)], [f"negative/{name}"])
+    front.add("Min", [name, front.constant("largest_id", INT32_MAX)], [f"bounded/{name}"])
+    front.add("Where", [f"negative/{name}", front.constant("null", NULL_ID), f"bounded/{name}"], [f"clipped/{name}"])
     front.cast(f"clipped/{name}", name)
 
 

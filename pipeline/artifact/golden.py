@@ -1,7 +1,7 @@
 """Golden rows: inputs with the ids and the score that every form of the artifact must reproduce.
 
-`golden.json` holds `{"rows": [{"name", "raw", "encoded", "probability"}, ...]}`. In `raw`, null is `""` or JSON null, a
-sequence is a list without padding. Numbers are written so that they read back as the same float32.
+`golden.json` holds `{"rows": [{"name", "raw", "encoded", "probability"}, ...]}`. In `raw`, null is `""` or JSON null,
+an infinity is "inf" or "-inf", a sequence is a list without padding. Numbers read back as the same float32.
 """
 
 from __future__ import annotations
@@ -64,9 +64,16 @@ def stack(features: Sequence[FeatureSpec], inputs: Sequence[Input], rows: Sequen
         elif entry.shape:
             values = [_padded(row[entry.name], entry) for row in rows]
         else:
-            values = [np.nan if row[entry.name] is None else row[entry.name] for row in rows]
+            values = [_read(row[entry.name], entry) for row in rows]
         batch[entry.name] = np.array(values, dtype=DTYPES[entry.dtype]).reshape(len(rows), *entry.shape)
     return batch
+
+
+def _read(value: Any, entry: Input) -> Any:
+    """JSON has neither NaN nor infinity."""
+    if entry.dtype != "float32":
+        return value
+    return np.nan if value is None else float(value)
 
 
 def _padded(values: Sequence[Any], entry: Input) -> list[Any]:
@@ -97,6 +104,8 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str) else value.tolist()
 
 
-def _number(value: Any) -> float | None:
-    """A float32 as the shortest decimal that reads back as it; NaN as None."""
-    return None if np.isnan(value) else float(str(np.float32(value)))
+def _number(value: Any) -> float | str | None:
+    """A float32 as the shortest decimal that reads back as it; NaN as None, an infinity as text."""
+    if np.isfinite(value):
+        return float(str(np.float32(value)))
+    return None if np.isnan(value) else str(value)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ def save_candidate(
     lineage: Mapping[str, Any],
     product: str,
     version: str | int,
+    scratch: str | None = None,
 ) -> Manifest:
     """Publish a candidate in a folder that holds none yet; returns its manifest.
 
@@ -50,15 +53,32 @@ def save_candidate(
     golden        a few encoded rows as the loader gives them (a label or weight beside them does no harm); rows at
                   the edges of every input are added
     lineage       origin, run, dt, inputs, key, config_hash, code_version of the manifest; the rest goes to its `extra`
+    scratch       a local folder in which the files are made and checked: one that the next attempt empties, so that
+                  nothing stays behind a killed one (a temporary folder by default)
     Raises DamagedData when parameters or vocabularies do not fit the model, ParityFailure (and publishes nothing) when
     an exported form disagrees with the engine, Refused when the folder holds an artifact.
     """
     if has_manifest(folder):
         raise Refused(f"{folder} holds an artifact, and those are never changed; publish a higher version")
     artifact = Artifact(model, parameters, _frozen(model, vocabularies), str(version))
-    with tempfile.TemporaryDirectory(prefix="artifact-") as scratch:
-        _write(scratch, artifact, parameters, golden, {**metrics}, product)
-        return _publish(scratch, folder, _manifest(artifact, lineage, product))
+    with _emptied(scratch) as place:
+        _write(place, artifact, parameters, golden, {**metrics}, product)
+        return _publish(place, folder, _manifest(artifact, lineage, product))
+
+
+@contextmanager
+def _emptied(scratch: str | None) -> Iterator[str]:
+    """An empty folder, gone afterwards."""
+    if scratch is None:
+        with tempfile.TemporaryDirectory(prefix="artifact-") as folder:
+            yield folder
+        return
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.makedirs(scratch)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch)
 
 
 def record_verdict(folder: str, verdict: Mapping[str, Any]) -> Manifest:

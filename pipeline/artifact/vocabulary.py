@@ -28,8 +28,8 @@ class Vocabulary:
         self.name, self.values = name, tuple(values)
         if faults := list(_faults(self.values)):
             raise DamagedData(f"vocabulary {name!r} cannot be used: " + "; ".join(faults[:5]))
-        self._ids: dict[Any, int] = {value: FIRST_ID + position for position, value in enumerate(self.values)}
-        self._ids.update({"": NULL_ID, None: NULL_ID})
+        self._ids: dict[str, int] = {value: FIRST_ID + position for position, value in enumerate(self.values)}
+        self._ids[""] = NULL_ID
 
     @property
     def size(self) -> int:
@@ -63,7 +63,7 @@ def encode(features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vocabular
             batch[feature.name] = vocabularies[feature.vocabulary].encode(batch[feature.name])
         if feature.kind == "sequence":
             name = length_name(feature)
-            batch[name] = np.clip(batch[name], 0, feature.length).astype(np.int32)
+            batch[name] = batch[name].astype(np.int32)
             batch[feature.name][~_real(batch[name], feature)] = PAD_ID
     return batch
 

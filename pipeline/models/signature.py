@@ -15,12 +15,16 @@ from pipeline.features import FeatureSpec
 
 @dataclass(frozen=True)
 class Input:
-    """One array of a batch: `shape` is what follows the batch dimension; dtype is string, float32, int32 or int64."""
+    """One array of a batch: `shape` is what follows the batch dimension; dtype is string, float32, int32 or int64.
+
+    `largest` is that of a length: more values than a sequence holds are not there. An id has none.
+    """
 
     name: str
     feature: str
     dtype: str
     shape: tuple[int, ...] = ()
+    largest: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a signature entry; -1 stands for the batch."""
@@ -47,5 +51,6 @@ def _inputs(feature: FeatureSpec, ids: str, lengths: str) -> list[Input]:
     if feature.kind == "id":
         return [Input(name, name, ids)]
     if feature.kind == "sequence":
-        return [Input(name, name, ids, (feature.length or 0,)), Input(length_name(feature), name, lengths)]
+        size = feature.length or 0
+        return [Input(name, name, ids, (size,)), Input(length_name(feature), name, lengths, largest=size)]
     return [Input(column, name, "float32") for column in feature.columns]

@@ -14,6 +14,8 @@ from pipeline.features import UNKNOWN_ID, FeatureSpec
 
 CLIP = 8.0
 """Standardized values are cut at this many standard deviations."""
+LARGEST_COUNT = 1e30
+"""Numerators and denominators are cut here: beyond it, float32 is soon infinite, and infinity over infinity nothing."""
 CONFIDENCE_SCALE = 4.0
 """log1p of a denominator is divided by this: 54 observations give 1."""
 CROSS_FACTOR = 1_000_003
@@ -58,9 +60,11 @@ def rate_columns(
     A null numerator or denominator counts as nothing observed.
     """
     smoothing, prior = feature.smoothing or 0.0, constants["prior"]
-    observed = ts.maximum(_filled(denominator), 0.0)
-    rate = (_filled(numerator) + prior * smoothing) / (observed + smoothing)
-    return [_column(_standardized(rate, constants)), _column(ts.log1p(observed) / CONFIDENCE_SCALE)]
+    observed = ts.clip(_filled(denominator), 0.0, LARGEST_COUNT)
+    counted = ts.clip(_filled(numerator), -LARGEST_COUNT, LARGEST_COUNT)
+    rate = (counted + prior * smoothing) / (observed + smoothing)
+    confidence = ts.minimum(ts.log1p(observed) / CONFIDENCE_SCALE, CLIP)
+    return [_column(_standardized(rate, constants)), _column(confidence)]
 
 
 def _standardized(value: ts.Node, constants: Mapping[str, float]) -> ts.Node:

@@ -52,13 +52,13 @@ class _WideDeep:
         self.columns = [column for feature in spec.features for column in self._columns(feature)]
 
     def wide(self) -> ts.Node:
-        """[B, 1]: one weight for every id, bucket and cross, and one for every column."""
+        """[B, 1] ([1] with sequences alone): one weight for every id, bucket and cross, and one for every column."""
         terms = [self._weight(feature) for feature in self._discrete() if feature.kind != "sequence"]
         if self.columns:
             weights = ts.Variable(initializer=Constant(0.0), shape=(len(self.columns), 1), name="wide/columns")
             terms.append(ts.concat(self.columns, axis=1) @ weights)
         bias = ts.Variable([math.log(self.spec.label_prior / (1 - self.spec.label_prior))], name="wide/bias")
-        return ts.bias_add(ts.add_n(terms), bias)
+        return ts.bias_add(ts.add_n(terms), bias) if terms else bias
 
     def deep(self) -> ts.Node:
         """[B, 1]: relu layers over embeddings, pooled sequences and columns."""

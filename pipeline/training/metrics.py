@@ -50,9 +50,24 @@ def auc_by_group(
     tied_positive, tied_negative = _sums(positive, starts), _sums(negative, starts)
     tie_group = group[starts]
     negatives = totals(tie_group, tied_negative, count)
-    before = np.cumsum(tied_negative) - tied_negative - (np.cumsum(negatives) - negatives)[tie_group]
+    before = sums_before(tie_group, tied_negative)
     ordered = totals(tie_group, tied_positive * (before + 0.5 * tied_negative), count)
     return ordered, totals(tie_group, tied_positive, count), negatives
+
+
+def sums_before(group: Codes, values: Floats) -> Floats:
+    """For each place the sum of the values before it in its group; groups stand together.
+
+    The running sum is taken back at the end of each group, so a small group's sums are as exact as its own values,
+    however much the others weigh.
+    """
+    if not len(values):
+        return values
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(group) != 0)))
+    steps = np.concatenate(([0.0], values[:-1]))
+    steps[starts[1:]] -= np.add.reduceat(values, starts)[:-1]
+    running = np.cumsum(steps)
+    return running - np.repeat(running[starts], np.diff(starts, append=len(values)))
 
 
 def tie_starts(group: Codes, score: Floats) -> Codes:

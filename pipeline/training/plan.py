@@ -19,8 +19,10 @@ from pipeline.storage import Warehouse, data_files, digest_of, files_at, read_ma
 from pipeline.training.choose_days import example_folders, training_days, vocabulary_day, vocabulary_folders
 
 SECTIONS = {"labels", "features", "model", "training"}
-SOURCES = ("pipeline.features", "pipeline.loader", "pipeline.models", "pipeline.training", "tsengine")
-"""Packages whose change makes another training."""
+SOURCES = (
+    "pipeline.artifact", "pipeline.features", "pipeline.loader", "pipeline.models", "pipeline.training", "tsengine",
+)  # fmt: skip
+"""Packages whose change makes another training, or another artifact of it."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _sections(config: Config) -> dict[str, Any]:
     """The config that decides the bits of a model: any number of workers gives the same."""
     sections = config.model_dump(mode="json", include=SECTIONS)
     del sections["training"]["workers"]
-    return sections
+    return {**sections, "day_zone": config.product.day_zone}
 
 
 def _digests(folders: Iterable[str]) -> tuple[dict[str, str], ...]:

@@ -26,6 +26,7 @@ from pipeline.training.service import (
     TrainResult,
     candidate_folder,
     finished,
+    in_service,
     judge_candidate,
     next_version,
     read_json,
@@ -49,7 +50,9 @@ def train(config: Config, warehouse: Warehouse, day: Day, progress: Progress | N
     plan = make_plan(config, warehouse, day)
     with Progress(1, "train") if progress is None else progress.part() as shown:
         if found := finished(plan):
-            shown.log("train", dt=day, state="unchanged", version=found.version, run=plan.run)
+            shown.log(
+                "train", dt=day, state="unchanged", version=found.version, in_service=in_service(plan), run=plan.run
+            )
             return _passed(found)
         shown.log(
             "train", dt=day, state="begins", run=plan.run, rows=plan.training().rows,
@@ -116,8 +119,9 @@ def _publish(plan: Plan, model: ModelSpec, parameters: Mapping[str, NDArray[Any]
     folder = candidate_folder(plan, version)
     files_at(folder).remove(folder)  # a candidate that a killed training wrote and did not judge
     golden, _ = next(plan.evaluation().in_order(rows=GOLDEN_ROWS))
+    product, scratch = plan.config.product.name, f"{plan.checkpoints}/candidate"
     save_candidate(
-        folder, model, parameters, plan.vocabularies, golden, numbers, plan.lineage(), plan.config.product.name, version
+        folder, model, parameters, plan.vocabularies, golden, numbers, plan.lineage(), product, version, scratch
     )
     return judge_candidate(plan, version, evaluated.scored, numbers)
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.artifact.batches import checked
 from pipeline.artifact.export import IR, ML_OPSET, OPSET, value_info
 from pipeline.artifact.front_end import FrontEnd, ids_front_end, raw_front_end
 from pipeline.artifact.vocabulary import encode
+from pipeline.models import encoded_inputs
 from tests.artifact.artifact_cases import VOCABULARIES, raw_rows
 from tests.models.model_cases import FEATURES, encoded_batch, model_spec
 
@@ -63,8 +65,12 @@ def test_ids_of_any_size_are_brought_into_the_models_range() -> None:
         for name, value in encoded_batch(model_spec(), 3).items()
     }
     encoded["user_key"] = np.array([-5, 4, 2**40], np.int64)
+    encoded["item_key"][0] = np.iinfo(np.int64).min
     encoded["sequence_recent__length"] = np.array([-1, 2, 99], np.int64)
     found = run(ids_front_end(FEATURES), encoded)
-    assert found["user_key"].tolist() == [0, 4, 2**31 - 1]
+    assert found["user_key"].tolist() == [1, 4, 2**31 - 1], "null, itself, beyond every vocabulary"
     assert found["sequence_recent__length"].tolist() == [0, 2, 3]
-    np.testing.assert_array_equal(found["item_key"], encoded["item_key"])
+    assert found["item_key"].tolist() == [1, *encoded["item_key"][1:].tolist()]
+    for entry in encoded_inputs(FEATURES):
+        if entry.dtype == "int32":
+            np.testing.assert_array_equal(found[entry.name], checked([entry], encoded)[entry.name])

@@ -72,3 +72,12 @@ def test_a_model_without_vocabulary_values_has_edges_too() -> None:
     rows = [row for _, row in edge_rows(FEATURES, empty, null_row(FEATURES))]
     batch = encode(FEATURES, empty, stack(FEATURES, raw_inputs(FEATURES), rows))
     assert set(batch["user_key"].tolist()) == {1, 2}
+
+
+def test_infinities_survive_json_that_has_none() -> None:
+    raw = raw_rows(3)
+    raw["user_spend"] = np.array([np.inf, -np.inf, np.nan], np.float32)
+    written = Golden(("a", "b", "c"), raw, encode(FEATURES, VOCABULARIES, raw), np.zeros(3, np.float32))
+    content = written.to_json(FEATURES)
+    assert [row["raw"]["user_spend"] for row in json.loads(content)["rows"]] == ["inf", "-inf", None]
+    np.testing.assert_array_equal(Golden.from_json(FEATURES, content).raw["user_spend"], raw["user_spend"])

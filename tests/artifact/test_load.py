@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.artifact import BadBatch, load_artifact, load_golden
 from pipeline.errors import DamagedData, MissingInput
+from pipeline.features import NULL_ID, UNKNOWN_ID
 from pipeline.models import ModelFault
 from pipeline.storage import MANIFEST
 from tests.artifact.artifact_cases import parameters, raw_rows, republish, save
@@ -44,6 +45,23 @@ def test_int64_ids_are_taken_too_and_a_wrong_batch_is_not(tmp_path: Path) -> Non
     np.testing.assert_array_equal(artifact.score_ids(wide), artifact.score_ids(batch))
     with pytest.raises(BadBatch, match="'user_key' must be an integer, got object"):
         artifact.score_ids(raw_rows(5))
+
+
+def test_ids_beyond_every_range_are_null_or_unknown_and_never_another_value(tmp_path: Path) -> None:
+    save(f"{tmp_path}/c")
+    artifact, batch = load_artifact(f"{tmp_path}/c"), encoded_batch(model_spec(), 4)
+    null, unknown = ({**batch, "user_key": np.full(4, code, np.int32)} for code in (NULL_ID, UNKNOWN_ID))
+    for code, same in ((-1, null), (np.iinfo(np.int64).min, null), (2**32 + 3, unknown), (2**31 - 1, unknown)):
+        odd = {**batch, "user_key": np.full(4, code, np.int64)}
+        np.testing.assert_array_equal(artifact.score_ids(odd), artifact.score_ids(same))
+
+
+def test_text_that_is_none_is_refused_with_the_way_to_say_null(tmp_path: Path) -> None:
+    save(f"{tmp_path}/c")
+    raw = raw_rows(3)
+    raw["user_city"][1] = None
+    with pytest.raises(BadBatch, match="'user_city' must hold str alone, got NoneType among them; null is \"\""):
+        load_artifact(f"{tmp_path}/c").score(raw)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

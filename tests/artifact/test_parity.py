@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.artifact import ParityFailure, load_artifact, load_golden
+from pipeline.artifact import ParityFailure, load_artifact, load_golden, parity
 from pipeline.artifact.parity import check_onnx_forms, ids_form, raw_form
 from pipeline.features import FeatureSpec
 from pipeline.models import ModelSpec
@@ -119,9 +119,35 @@ def test_the_encoded_form_is_checked_too(folder: str) -> None:
         check(folder)
 
 
+def test_a_hundred_thousandth_is_the_limit(folder: str) -> None:
+    golden = load_golden(folder)
+    near, far = (golden.probability + np.float32(much) for much in (5e-6, 3e-5))
+    parity._check_scores("form", golden, near, lambda row: "")
+    with pytest.raises(ParityFailure, match=r"differ by more than 1e-05, the first is row 0"):
+        parity._check_scores("form", golden, far, lambda row: "")
+
+
+@pytest.mark.parametrize("size", [0, 1, 7])
+def test_a_form_that_fits_only_some_batch_sizes_is_refused(folder: str, size: int) -> None:
+    golden, run = load_golden(folder), raw_form(folder)
+
+    def frozen(batch: Any) -> Any:
+        found = dict(run(batch))
+        if len(found["probability"]) == size:
+            found["probability"] = np.zeros(size + 1, np.float32)
+        return found
+
+    parity._check_batches("form", run, golden.raw, golden)
+    with pytest.raises(ParityFailure, match=f"form scores a batch of {size} as"):
+        parity._check_batches("form", frozen, golden.raw, golden)
+
+
 def test_models_of_fewer_kinds_export_as_well(tmp_path: Path) -> None:
-    """Ids alone, numbers alone, and buckets alone."""
-    chosen: list[tuple[FeatureSpec, ...]] = [(FEATURES[0],), (FEATURES[2],), (FEATURES[6],), (FEATURES[5], FEATURES[7])]
+    """Ids alone, numbers alone, buckets alone, a sequence alone."""
+    sequence = next(feature for feature in FEATURES if feature.kind == "sequence")
+    chosen: list[tuple[FeatureSpec, ...]] = [
+        (FEATURES[0],), (FEATURES[2],), (FEATURES[6],), (FEATURES[5], FEATURES[7]), (sequence,),
+    ]  # fmt: skip
     for number, features in enumerate(chosen):
         spec = ModelSpec(
             "wide_deep",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from pipeline.artifact import ParityFailure, load_artifact, load_golden, record_
 from pipeline.artifact import save as save_module
 from pipeline.artifact.export import onnx_form
 from pipeline.artifact.front_end import FrontEnd
-from pipeline.artifact.weights import Place
+from pipeline.artifact.weights import Place, weights_bytes
 from pipeline.errors import DamagedData, Refused
 from pipeline.models import ModelGraph, build
 from pipeline.storage import has_manifest, read_manifest
@@ -114,6 +116,29 @@ def test_a_form_that_disagrees_publishes_nothing(tmp_path: Path, monkeypatch: py
     with pytest.raises(ParityFailure, match=r"model\.onnx does not score as the engine does"):
         save(f"{tmp_path}/c", model=model_spec(hidden=(1, 5)))
     assert not (tmp_path / "c").exists()
+
+
+def test_bytes_that_read_back_as_another_model_publish_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(parameters: Mapping[str, np.ndarray]) -> bytes:
+        return weights_bytes({**parameters, "wide/bias": parameters["wide/bias"] + np.float32(0.5)})
+
+    monkeypatch.setattr(save_module, "weights_bytes", other)
+    with pytest.raises(ParityFailure, match="the artifact read back does not score as the model does"):
+        save(f"{tmp_path}/c")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_scratch_folder_is_emptied_before_and_gone_after(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    for poison in (0.0, np.nan):
+        scratch.mkdir()
+        (scratch / "killed.bin").write_bytes(b"what an attempt left")
+        spoilt = {**parameters(model_spec()), "wide/bias": np.array([poison], np.float32)}
+        with contextlib.suppress(ParityFailure):
+            manifest = save(f"{tmp_path}/c", parameters=spoilt, scratch=str(scratch))
+            assert "killed.bin" not in {entry.name for entry in manifest.files}
+        assert not scratch.exists()
+        shutil.rmtree(f"{tmp_path}/c", ignore_errors=True)
 
 
 def test_without_onnx_the_other_files_are_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

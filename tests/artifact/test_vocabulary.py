@@ -16,7 +16,7 @@ from tests.models.model_cases import FEATURES, encoded_batch, model_spec
 
 def test_ids_are_positions_after_the_reserved_ones() -> None:
     vocabulary = Vocabulary("city", ["beijing", "lima"])
-    found = vocabulary.encode(np.array([["lima", "", "rome"], ["beijing", None, "lima "]], dtype=object))
+    found = vocabulary.encode(np.array([["lima", "", "rome"], ["beijing", "", "lima "]], dtype=object))
     assert found.tolist() == [[4, 1, 2], [3, 1, 2]]
     assert found.dtype == np.int32
     assert vocabulary.size == 5

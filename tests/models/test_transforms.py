@@ -84,3 +84,13 @@ def test_a_rate_is_pulled_to_its_prior() -> None:
     assert scaled.ravel().tolist() == pytest.approx([(rate - 0.1) / 0.05 for rate in smoothed], abs=1e-6)
     observed = [0.0, 20.0, 20.0, 0.0]
     assert confidence.ravel().tolist() == pytest.approx([math.log1p(count) / 4 for count in observed], abs=1e-6)
+
+
+def test_no_rate_is_so_large_that_it_is_no_number() -> None:
+    feature, constants = FeatureSpec("rate", "rate", smoothing=20.0), {"prior": 0.1, "mean": 0.1, "scale": 0.05}
+    numerator, denominator = floats(INF, INF, 0.0, 1e38, -INF, 5.0), floats(INF, 0.0, INF, 1e38, 3.0, -INF)
+    scaled, confidence = run(
+        lambda num, den: transforms.rate_columns(num, den, feature, constants), numerator, denominator
+    )
+    assert scaled.ravel().tolist() == pytest.approx([8.0, 8.0, -2.0, 8.0, -8.0, (7 / 20 - 0.1) / 0.05], abs=1e-5)
+    assert confidence.ravel().tolist() == pytest.approx([8.0, 0.0, 8.0, 8.0, math.log1p(3) / 4, 0.0], abs=1e-6)

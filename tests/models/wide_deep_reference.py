@@ -33,11 +33,12 @@ def _one(p: Arrays, row: dict[str, Any]) -> float:
         return float(np.clip((value - CONSTANTS[name]["mean"]) / CONSTANTS[name]["scale"], -8, 8))
 
     spend, points = row["user_spend"], row["item_score"]
-    rate = (row["item_rate__num"] + 0.25 * 4) / (row["item_rate__den"] + 4)
+    counted, observed = (min(float(row[f"item_rate__{part}"]), 1e30) for part in ("num", "den"))
+    rate = (counted + 0.25 * 4) / (observed + 4)
     columns = [
         0.0 if np.isnan(spend) else standard("user_spend", math.log1p(max(spend, 0))), float(np.isnan(spend)),
         0.0 if np.isnan(points) else standard("item_score", points), float(np.isnan(points)),
-        standard("item_rate", rate), math.log1p(row["item_rate__den"]) / 4,
+        standard("item_rate", rate), min(math.log1p(observed) / 4, 8.0),
     ]  # fmt: skip
     wide = (
         p["wide/user_key"][user, 0] + p["wide/user_city"][city, 0] + p["wide/item_key"][item, 0]

@@ -53,7 +53,7 @@ def run(job: str, warehouse: Path, *more: str) -> float:
 
 
 def run_and_kill(job: str, warehouse: Path, after_s: float) -> bool:
-    """Start a job and kill it and its children after a while; whether it was still running."""
+    """Start a job and kill it after a while (its children must end by themselves); whether it was still running."""
     process = subprocess.Popen(
         command(job, warehouse, "--dt", DAY),
         cwd=PROJECT,
@@ -122,6 +122,7 @@ def _kill(
             name: (came.get(name), wanted.get(name)) for name in {*came, *wanted} if came.get(name) != wanted.get(name)
         }
     shutil.rmtree(trial)
+    assert killed > len(shares) // 2, f"{job} was over before {len(shares) - killed} of {len(shares)} kills came"
     return {"usual_s": round(usual, 1), "instants": len(shares), "killed_running": killed, "same_datasets": True}
 
 

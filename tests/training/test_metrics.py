@@ -149,3 +149,21 @@ def test_all_faults_are_said_at_once() -> None:
         metrics.auc([0, 1], [0.1])
     with pytest.raises(PipelineError, match="positive weight"):
         metrics.summary([], [], None, [])
+
+
+def test_a_small_user_beside_heavy_ones_is_summed_exactly() -> None:
+    rng = np.random.default_rng(3)
+    heavy, light = 200_000, 40
+    label, score = rng.integers(0, 2, heavy + light).astype(float), rng.random(heavy + light)
+    users = np.repeat([0, 1], [heavy, light])
+    weight = np.where(users == 0, 1e6 * rng.random(heavy + light), 1e-6 * rng.random(heavy + light))
+    ordered, positive, negative = metrics.auc_by_group(users, 2, label, score, weight)
+    own = users == 1
+    expected = pairs(label[own], score[own], weight[own])
+    assert ordered[1] / (positive[1] * negative[1]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_sums_begin_anew_in_each_group() -> None:
+    group, values = np.array([0, 0, 0, 2, 5, 5]), np.array([1.0, 2.0, 3.0, 7.0, 0.5, 0.25])
+    assert metrics.sums_before(group, values).tolist() == [0, 1, 3, 0, 0, 0.5]
+    assert metrics.sums_before(group[:0], values[:0]).tolist() == []

@@ -21,6 +21,7 @@ from pipeline.storage import Warehouse, read_manifest, write_manifest
 from pipeline.training import TrainResult, train
 from pipeline.training.curves import Curves
 from pipeline.training.plan import make_plan
+from pipeline.training.service import incomparable
 from tests.training.published_days import DAYS, EARLY, FEATURES, ROWS, small_config, small_product
 
 LAST = DAYS[-1]
@@ -245,3 +246,21 @@ def test_a_vocabulary_that_is_not_there_is_named(copied: Warehouse) -> None:
     shutil.rmtree(copied.folder("vocab/item_id", DAYS[1]))
     with pytest.raises(MissingInput, match=r"vocab/item_id/dt=2026-01-02, which is not there yet.*make day"):
         train(small_config(), copied, LAST)
+
+
+def test_a_vocabulary_whose_ids_were_given_anew_makes_models_incomparable(first: Trained) -> None:
+    artifact, plan = load_artifact(first.result.folder), make_plan(small_config(), first.warehouse, LAST)
+    assert incomparable(plan, artifact) is None
+    name, held = next((name, values) for name, values in plan.vocabularies.items() if len(values) > 1)
+    grown = {**plan.vocabularies, name: [*held, "new"]}
+    assert incomparable(dataclasses.replace(plan, vocabularies=grown), artifact) is None
+    swapped = {**plan.vocabularies, name: [held[1], held[0], *held[2:]]}
+    told = incomparable(dataclasses.replace(plan, vocabularies=swapped), artifact)
+    assert told == f"the ids of ['{name}'] were given anew since"
+
+
+def test_going_back_to_an_earlier_config_says_what_serves(copied: Warehouse) -> None:
+    other = train(small_config(seed=1, gate={"auc": {"at_least": 0.5}}), copied, LAST)
+    result, log = logged(small_config(), copied)
+    assert (other.version, result.version) == ("2026010302", VERSION)
+    assert f"state=unchanged version={VERSION} in_service=2026010302" in log

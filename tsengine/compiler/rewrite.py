@@ -101,7 +101,7 @@ def _there_and_back(step: Step, made: Steps) -> int | None:
 
 
 def _holds(wide: np.dtype[Any], narrow: np.dtype[Any]) -> bool:
-    """Whether `wide` has every value of `narrow`. NumPy calls int64 to float64 safe, but 2**53 + 1 is lost on the way."""
+    """Whether `wide` has every value of `narrow`. NumPy calls int64 to float64 safe, but 2**53 + 1 is lost there."""
     if narrow.kind in "iu" and wide.kind == "f":
         return bool(np.finfo(wide).nmant + 1 >= 8 * narrow.itemsize)
     return np.can_cast(narrow, wide, "safe")

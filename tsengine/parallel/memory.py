@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,13 +83,28 @@ def open_from(process: int, file: int) -> int:
     return os.open(f"/proc/{process}/fd/{file}", os.O_RDWR | os.O_CLOEXEC)
 
 
-def available_bytes() -> int:
-    """What can still be allocated: the machine's estimate, or the control group's limit where that is lower."""
+def available_bytes(root: Path = Path("/")) -> int:
+    """What can still be allocated: the machine's estimate, or what a control group has left where that is less."""
     free = [1 << 62]
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    for line in (root / "proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             free.append(int(line.split()[1]) * 1024)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
-        free.append(int(limit.read_text()) - int(used.read_text()))
+    for line in (root / "proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            free += _left(root / "sys/fs/cgroup", path, "memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            free += _left(root / "sys/fs/cgroup/memory", path, *names)
     return min(free)
+
+
+def _left(top: Path, path: str, limit: str, usage: str, cache: str) -> Iterator[int]:
+    """What a group and those above it have left. Cached file pages count as used, but are given back when needed."""
+    own = top / path.lstrip("/")
+    for folder in (own, *own.parents):
+        if (folder / limit).exists() and (most := (folder / limit).read_text().strip()) != "max":
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            yield int(most) - int((folder / usage).read_text()) + int(stat.get(cache, 0))
+        if folder == top:
+            return

@@ -19,8 +19,8 @@ def gradient_error(
 ) -> float:
     """|u' J v by the gradient - by a central difference|, relative to their size; float64 arrays are varied.
 
-    build(*nodes) makes the node under test from placeholders that are fed the arrays. With `known_sizes` the graph knows
-    their shapes, and the backward pass gets another plan: no sums to undo broadcasting, more values made in place.
+    build(*nodes) makes the node under test from placeholders that are fed the arrays. With `known_sizes` the graph
+    knows their shapes, and the backward pass gets another plan: nothing to undo, more values made in place.
     """
     with Graph().as_default() as graph:
         inputs = [placeholder(array.dtype, array.shape if known_sizes else [None] * array.ndim) for array in arrays]

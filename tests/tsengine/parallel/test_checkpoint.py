@@ -66,6 +66,23 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert os.listdir(tmp_path) == []
 
 
+def test_nothing_bears_the_name_of_a_checkpoint_before_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    rename = os.rename
+
+    def watched(source: Path, target: Path) -> None:
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watched)
+    save_checkpoint(str(tmp_path), 1, memory(1.0), PARAMETERS, {}, keep=2)
+    (names,) = seen
+    assert [name[:9] for name in names] == [".writing-"], "what a kill at this instant would leave"
+    assert [path.name for path in checkpoints(str(tmp_path))] == ["step=00000001"]
+
+
 def test_every_difference_to_another_graph_is_said(tmp_path: Path) -> None:
     save_checkpoint(str(tmp_path), 1, memory(1.0, PARAMETERS[1:]), PARAMETERS[1:], {}, keep=2)
     (path,) = checkpoints(str(tmp_path))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,28 @@ def test_what_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.Monk
     monkeypatch.setattr(shared, "available_bytes", lambda: 1000)
     with pytest.raises(MemoryError, match=r"needs 1,001 bytes of shared memory .*; 1,000 are free"):
         create(1001)
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_limit_of_a_control_group_counts(tmp_path: Path, version: int) -> None:
+    """The group's own limit or that of one above it; what its cache holds can be given back."""
+    write(tmp_path / "proc", meminfo="MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
+    write(tmp_path / "proc/self", cgroup="4:memory:/jobs/one\n3:cpu:/\n" if version == 1 else "0::/jobs/one\n")
+    top = tmp_path / ("sys/fs/cgroup/memory" if version == 1 else "sys/fs/cgroup")
+    names = ("memory__limit_in_bytes", "memory__usage_in_bytes") if version == 1 else ("memory__max", "memory__current")
+    cache = "total_inactive_file" if version == 1 else "inactive_file"
+    assert available_bytes(tmp_path) == 8000 * 1024
+    own = {names[0]: str(2**63 - 4096) if version == 1 else "max", names[1]: "500000", "memory__stat": f"{cache} 1\n"}
+    write(top / "jobs/one", **own)
+    assert available_bytes(tmp_path) == 8000 * 1024
+    write(top / "jobs", **{names[0]: "600000", names[1]: "500000", "memory__stat": f"anon 3\n{cache} 40000\n"})
+    assert available_bytes(tmp_path) == 140_000
 
 
 def test_nobody_passes_a_barrier_before_all_have_come() -> None:
