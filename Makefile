@@ -48,7 +48,7 @@ check: setup  ## lint, format and types
 	.venv/bin/mypy || failed=1; \
 	exit $$failed
 
-prove: setup  ## the long demonstrations; what they print goes to prove/
+prove: setup  ## the long demonstrations; what they print goes to prove/ (part globo needs GLOBO=its log)
 	@$(PYTHON_HERE) -m tests.prove $(PART)
 
 bench: setup  ## the benchmarks; their tables go to prove/benchmarks/

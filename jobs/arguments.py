@@ -11,8 +11,10 @@ from typing import NoReturn
 from pipeline.config import Config, load_config
 from pipeline.days import Day, day_range
 from pipeline.errors import PipelineError
+from pipeline.spark_errors import in_a_line, known
 
 Job = Callable[[Config, argparse.Namespace], None]
+UNKNOWN = "This is not an error the job knows; --traceback shows where it came from"
 
 
 def parser(description: str, days: str = "") -> argparse.ArgumentParser:
@@ -48,24 +50,15 @@ def run(job: Job, arguments: argparse.ArgumentParser) -> NoReturn:
         job(load_config(parsed.conf, parsed.set), parsed)
     except KeyboardInterrupt:
         sys.exit("interrupted; nothing half-written is visible, the same command goes on")
-    except PipelineError as error:
-        _fail(str(error), error.exit_code, parsed.traceback)
     except Exception as error:
-        _fail(
-            f"{_first_line(error)}\nThis is not an error the job knows; --traceback shows where it came from",
-            1,
-            parsed.traceback,
-        )
+        _fail(error, parsed.traceback)
     sys.exit(0)
 
 
-def _fail(message: str, code: int, show_traceback: bool) -> NoReturn:
+def _fail(error: Exception, show_traceback: bool) -> NoReturn:
     if show_traceback:
         traceback.print_exc()
+    ours = error if isinstance(error, PipelineError) else known(error)
+    message = str(ours or f"{in_a_line(error)}\n{UNKNOWN}")
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    sys.exit(ours.exit_code if ours else PipelineError.exit_code)

@@ -13,10 +13,8 @@ from typing import TypeVar
 from jobs.arguments import parser, run
 from jobs.steps import run_days, start
 from pipeline.config import Config
-from pipeline.days import add_days
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress
-from pipeline.storage import files_at
 
 Result = TypeVar("Result")
 
@@ -41,7 +39,7 @@ class Clock:
 
 def demonstrate(config: Config, parsed: argparse.Namespace) -> None:
     """From nothing to a model, lists, a page and a table for a person."""
-    from pipeline.demonstration import refuse_foreign, simulate_logs
+    from pipeline.demonstration import make_room, simulate_logs, simulation_config
     from pipeline.report import summary
     from pipeline.road import DATA_STEPS, RECOMMEND
     from pipeline.training import train
@@ -51,13 +49,11 @@ def demonstrate(config: Config, parsed: argparse.Namespace) -> None:
         raise ConfigError(
             f"{parsed.conf} has no [simulate]: it is no demonstration. Type: make day CONF={parsed.conf} DT=..."
         )
-    days = [add_days(config.product.first_day, i) for i in range(config.simulate.days)]
+    days = simulation_config(config).dates
     clock = Clock()
     with Progress(len(days) * len(DATA_STEPS) + 4, "road") as progress:
         runner = clock.time("start", lambda: start(config))
-        product = runner.warehouse.path().rstrip("/")
-        refuse_foreign(product)
-        files_at(product).remove(product)
+        make_room(runner.warehouse)
         progress.log(
             "simulate_logs",
             **clock.time("simulate_logs", lambda: simulate_logs(config, runner.warehouse, runner.spark)),

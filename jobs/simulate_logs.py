@@ -1,4 +1,7 @@
-"""Write the simulated raw logs of the demonstration, as a collector would deliver them, with the truth beside them."""
+"""Write the simulated raw logs of the demonstration, as a collector would deliver them, with the truth beside them.
+
+Those of an earlier simulation are removed first; a product that was not made from simulated logs is refused.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,14 @@ from pipeline.storage import Warehouse
 
 def simulate(config: Config, parsed: argparse.Namespace) -> None:
     """All days of $.simulate."""
-    from pipeline.demonstration import simulate_logs
+    from pipeline.demonstration import RAW, TRUTH, make_room, simulate_logs, simulation_config
     from pipeline.session import build_session
 
+    warehouse = Warehouse.of(config)
+    simulation_config(config)
     with Progress(1, "simulate") as progress:
-        lines = simulate_logs(config, Warehouse.of(config), build_session("simulate_logs"))
+        make_room(warehouse, (RAW, TRUTH))
+        lines = simulate_logs(config, warehouse, build_session("simulate_logs"))
         progress.log("simulate_logs", **lines)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import math
+import shlex
 import struct
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -16,8 +17,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from pipeline.config_checks import column_faults, cross_faults, refuse, unknown
 from pipeline.errors import ConfigError
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -26,11 +37,29 @@ NotNegative = Annotated[int, Field(ge=0)]
 Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
 """`enter` counts events of that type; `watch.duration_ms` sums that column over them."""
 
+WRITTEN = "written by a person"
+"""The validation context of a TOML: what it says without effect is a mistake. (A dump of a config says everything.)"""
+NUMERIC = ("int", "long", "double")
+"""Types of a column that has a `min` and a `max`."""
+INT64 = 2**63
+RULE_IDS = (
+    "invalid_utf8",
+    "malformed",
+    "missing_required",
+    "unknown_value",
+    "bad_type",
+    "out_of_range",
+    "future_clock",
+    "too_late",
+    "not_on_air",
+)
+"""The ids of steps.clean_logs.RULES, which are made of Spark's columns: a config is read without Spark."""
+
 
 class Table(BaseModel):
-    """A TOML table: frozen, and a stranger to keys it does not know."""
+    """A TOML table: frozen, and a stranger to keys it does not know, to nan and to inf."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Product(Table):
@@ -70,10 +99,39 @@ class Column(Table):
     sql: str | None = None
     type: Literal["string", "int", "long", "double", "boolean"] = "string"
     required: bool = False
-    values: dict[str, str] | None = None
-    time: tuple[Literal["epoch_s", "epoch_ms", "epoch_us", "iso"], ...] | None = None
+    values: dict[str, str] | None = Field(default=None, min_length=1)
+    time: tuple[Literal["epoch_s", "epoch_ms", "epoch_us", "iso"], ...] | None = Field(default=None, min_length=1)
     min: int | float | None = None
     max: int | float | None = None
+
+    @field_validator("values", "time")
+    @classmethod
+    def _instead_of_a_type(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is None:
+            return None
+        if info.data.get("type", "string") != "string":
+            raise ValueError(
+                f"does not go with type = {info.data['type']!r}: a column with `values` is text, one with `time` is a "
+                "time; leave `type` out"
+            )
+        if info.field_name == "time" and info.data.get("values") is not None:
+            raise ValueError("does not go with `values`: give the one or the other")
+        return given
+
+    @field_validator("min", "max")
+    @classmethod
+    def _of_a_number(cls, bound: int | float | None, info: ValidationInfo) -> int | float | None:
+        if bound is None:
+            return None
+        said = [key for key in ("values", "time") if info.data.get(key) is not None]
+        if said or info.data.get("type", "string") not in NUMERIC:
+            kind = f"has `{said[0]}`" if said else f"has type = {info.data.get('type', 'string')!r}"
+            raise ValueError(f"goes with type = 'int', 'long' or 'double', and this column {kind}: say its type")
+        if not -INT64 <= bound < INT64:
+            raise ValueError("must be a number of 64 bits")
+        if info.field_name == "max" and (least := info.data.get("min")) is not None and bound < least:
+            raise ValueError(f"must be at least min ({least})")
+        return bound
 
     @model_validator(mode="after")
     def _one_origin(self) -> Column:
@@ -90,18 +148,32 @@ class Source(Table):
     kind: Literal["events"]
     path: str
     format: Literal["json", "csv"] = "json"
-    separator: str = ","
-    header: bool = True
-    fields: tuple[str, ...] | None = None
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    fields: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Field names of a delimited file in order; read from the header when absent."""
+    header: bool = Field(default_factory=lambda earlier: earlier["fields"] is None)
+    """Whether the first line of a delimited file is none of its rows; so it is where `fields` is not given."""
     delay_s: NotNegative = 0
     columns: dict[Name, Column]
 
-    @model_validator(mode="after")
-    def _clocks(self) -> Source:
-        if "event_time" not in self.columns or self.columns["event_time"].time is None:
-            raise ValueError('columns.event_time must exist and say its `time` formats, such as time = ["epoch_ms"]')
-        return self
+    @field_validator("separator", "fields", "header")
+    @classmethod
+    def _of_delimited_text(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is None or info.context != WRITTEN:
+            return given
+        if info.data.get("format") == "json":
+            raise ValueError("goes with format = 'csv'; a line of json names its own fields: leave it out")
+        if info.field_name == "header" and not given and info.data.get("fields", ()) is None:
+            raise ValueError("is false, so the source needs `fields`, the names of its fields in order")
+        if info.field_name == "fields" and len(set(given)) < len(given):
+            raise ValueError("must not hold a name twice")
+        return given
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_fit(cls, columns: dict[str, Column], info: ValidationInfo) -> dict[str, Column]:
+        refuse(column_faults(columns, info.data.get("fields")))
+        return columns
 
     @property
     def has_day(self) -> bool:
@@ -134,13 +206,19 @@ class Clean(Table):
     bots: Bots | None = None
     budgets: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
 
+    @field_validator("budgets")
+    @classmethod
+    def _of_rules(cls, budgets: dict[str, float]) -> dict[str, float]:
+        refuse([(name, unknown("rule", name, RULE_IDS)) for name in budgets if name not in RULE_IDS])
+        return budgets
+
 
 class Label(Table):
     """An example is an event of type `of`; it is positive when `event` follows in time."""
 
     of: Name = "exposure"
     event: Name
-    match: tuple[Name, ...] = ("user_id", "item_id")
+    match: tuple[Name, ...] = Field(default=("user_id", "item_id"), min_length=1)
     within_s: Positive
     mature_after_s: Positive
 
@@ -163,6 +241,15 @@ class Vocabulary(Table):
     min_count: Positive = 1
 
 
+KINDS = ("column", "attribute", "sql", "count", "sum", "rate", "since")
+SETTINGS = {
+    "window_days": ("count", "sum", "rate"),
+    "smoothing": ("rate",),
+    "edges": ("attribute", "sql", "count", "sum", "since"),
+}
+"""Which kinds of feature a setting goes with: what looks over days, what is a ratio, what is one number."""
+
+
 class Feature(Table):
     """One input of the model; exactly one of the first seven keys says how it is computed."""
 
@@ -176,22 +263,36 @@ class Feature(Table):
     by: Name | None = None
     window_days: Positive = 7
     smoothing: Annotated[float, Field(gt=0)] = 20.0
-    edges: tuple[float, ...] | None = None
+    edges: tuple[float, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("window_days", "smoothing", "edges")
+    @classmethod
+    def _means_something(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is None or info.context != WRITTEN:
+            return given
+        kinds, wanted = _kinds(info.data), SETTINGS[str(info.field_name)]
+        if len(kinds) == 1 and kinds[0] not in wanted:
+            raise ValueError(f"means nothing beside `{kinds[0]}`, only beside {', '.join(wanted)}: leave it out")
+        return given
 
     @model_validator(mode="after")
     def _one_kind(self) -> Feature:
-        kinds = [
-            k for k in ("column", "attribute", "sql", "count", "sum", "rate", "since") if getattr(self, k) is not None
-        ]
+        kinds = _kinds(self.__dict__)
         if len(kinds) != 1:
             raise ValueError(
                 f"needs exactly one of column, attribute, sql, count, sum, rate, since; got {kinds or 'none'}"
             )
         if self.by is not None and kinds[0] not in ("count", "sum", "rate"):
             raise ValueError("`by` goes with count, sum or rate only")
-        if self.edges is not None and (held := [_float32(edge) for edge in self.edges]) != sorted(set(held)):
-            raise ValueError(f"edges must rise strictly, in float32 too, got {list(self.edges)}")
+        held = [_float32(edge) for edge in self.edges or ()]
+        if held != sorted(set(held)) or not all(map(math.isfinite, held)):
+            raise ValueError(f"edges must rise strictly, in float32 too, got {list(self.edges or ())}")
         return self
+
+
+def _kinds(feature: Mapping[str, Any]) -> list[str]:
+    """Which of the keys that say how a feature is computed are given."""
+    return [kind for kind in KINDS if feature.get(kind) is not None]
 
 
 def _float32(value: float) -> float:
@@ -206,7 +307,7 @@ class Sequence(Table):
     """The user's latest `last` values of a column, newest last, known before the exposure."""
 
     of: Name
-    events: tuple[Name, ...]
+    events: tuple[Name, ...] = Field(min_length=1)
     last: Positive = 20
     window_days: Positive = 7
 
@@ -234,6 +335,15 @@ class Model(Table):
     kind: Name = "wide_deep"
     embedding_dim: Positive = 16
     hidden: tuple[Positive, ...] = (128, 64)
+
+    @field_validator("kind")
+    @classmethod
+    def _a_family(cls, kind: str) -> str:
+        from pipeline.models.registry import FAMILIES
+
+        if kind not in FAMILIES:
+            raise ValueError(unknown("model family", kind, FAMILIES))
+        return kind
 
 
 class Rule(Table):
@@ -329,41 +439,17 @@ class Config(Table):
     training: Training
     gate: dict[Literal["auc", "gauc", "logloss"], Threshold] = Field(min_length=1)
     recommend: Recommend = Recommend()
+    _told_by: str = PrivateAttr("")
+    """`CONF=` and `SET=` as a person would type them."""
+
+    def command(self, verb: str, **names: object) -> str:
+        """What to type for this product: `make backfill FROM=2026-01-01 TO=2026-01-02 CONF=conf/live.toml`."""
+        return " ".join(["make", verb, *(f"{name}={value}" for name, value in names.items()), self._told_by]).rstrip()
 
     @model_validator(mode="after")
     def _references(self) -> Config:
-        faults = [*self._unknown_sources(), *self._unknown_labels(), *self._unknown_crosses(), *self._taken_names()]
-        if faults:
-            raise ValueError("; ".join(faults))
+        refuse(cross_faults(self))
         return self
-
-    def _unknown_sources(self) -> Iterable[str]:
-        named = {"events": self.datasets.events, "rooms": self.datasets.rooms}
-        named |= {f"attributes.{entity}": source for entity, source in self.datasets.attributes.items()}
-        for place, source in named.items():
-            if source is not None and source not in self.sources:
-                yield f"$.datasets.{place} names source {source!r}; declared are {sorted(self.sources)}"
-
-    def _unknown_labels(self) -> Iterable[str]:
-        if self.training.label not in self.labels:
-            yield f"$.training.label is {self.training.label!r}; declared labels are {sorted(self.labels)}"
-
-    def _unknown_crosses(self) -> Iterable[str]:
-        from pipeline.features import id_feature_names
-
-        names = id_feature_names(self.features)
-        for cross, declared in self.features.cross.items():
-            for part in declared.of:
-                if part not in names:
-                    yield f"$.features.cross.{cross}.of names {part!r}; id features are {sorted(names)}"
-
-    def _taken_names(self) -> Iterable[str]:
-        from pipeline.schemas import EXAMPLES
-
-        for group in ("user", "item", "context", "sequence"):
-            for name in getattr(self.features, group):
-                if f"{group}_{name}" in EXAMPLES:
-                    yield f"$.features.{group}.{name} would be column {group}_{name}, which examples have already"
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -379,15 +465,18 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
+    overrides = list(overrides)
     for override in overrides:
         _override(tables, override)
-    return parse_config(tables, str(path))
+    config = parse_config(tables, str(path))
+    config._told_by = f"CONF={path}" + (f" SET={shlex.quote(' '.join(overrides))}" if overrides else "")
+    return config
 
 
 def parse_config(tables: Mapping[str, Any], origin: str = "config") -> Config:
     """Check parsed TOML tables; ConfigError lists every fault with its path."""
     try:
-        return Config.model_validate(tables)
+        return Config.model_validate(tables, context=WRITTEN)
     except ValidationError as error:
         faults = [_explain(fault, tables) for fault in error.errors()]
     raise ConfigError(f"{origin} has {len(faults)} fault(s):\n" + "\n".join(f"  {fault}" for fault in faults))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from zoneinfo import ZoneInfo
 
 from pipeline.errors import ConfigError
@@ -12,13 +13,13 @@ ONE = datetime.timedelta(days=1)
 
 
 def parse_day(text: str) -> Day:
-    """`2026-01-07` as a date; ConfigError otherwise."""
+    """`2026-01-07` as a date; ConfigError otherwise, for the other spellings of ISO 8601 too."""
     try:
-        return datetime.date.fromisoformat(text)
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return datetime.date.fromisoformat(text)
     except ValueError:
-        raise ConfigError(
-            f"--dt takes a day such as 2026-01-07 or a range such as 2026-01-01..2026-01-08, got {text!r}"
-        ) from None
+        pass
+    raise ConfigError(f"--dt takes a day such as 2026-01-07 or a range such as 2026-01-01..2026-01-08, got {text!r}")
 
 
 def day_range(text: str) -> list[Day]:
@@ -31,8 +32,11 @@ def day_range(text: str) -> list[Day]:
 
 
 def add_days(day: Day, count: int) -> Day:
-    """The day `count` days later (earlier when negative)."""
-    return day + ONE * count
+    """The day `count` days later (earlier when negative); ConfigError where the calendar has none."""
+    try:
+        return day + ONE * count
+    except OverflowError:
+        raise _beyond(f"{day} and {count} days") from None
 
 
 def days_between(first: Day, last: Day, not_before: Day) -> list[Day]:
@@ -44,9 +48,21 @@ def days_between(first: Day, last: Day, not_before: Day) -> list[Day]:
 def day_start_us(day: Day, zone: ZoneInfo) -> int:
     """The instant at which `day` begins in `zone`, in microseconds since the epoch (UTC)."""
     midnight = datetime.datetime.combine(day, datetime.time(), tzinfo=zone)
-    return round(midnight.timestamp()) * 1_000_000
+    try:
+        return round(midnight.timestamp()) * 1_000_000
+    except OverflowError:
+        raise _beyond(f"midnight of {day} in {zone}") from None
 
 
 def day_of_us(instant_us: int, zone: ZoneInfo) -> Day:
-    """The day of `zone` in which an instant falls."""
-    return datetime.datetime.fromtimestamp(instant_us // 1_000_000, tz=zone).date()
+    """The day of `zone` in which an instant falls; ConfigError where the calendar has none."""
+    try:
+        return datetime.datetime.fromtimestamp(instant_us // 1_000_000, tz=zone).date()
+    except (OverflowError, ValueError):
+        raise _beyond(f"{instant_us} microseconds since 1970") from None
+
+
+def _beyond(what: str) -> ConfigError:
+    return ConfigError(
+        f"{what} lie outside of the years 1 to 9999; give a --dt, and days and seconds in the config, well inside them"
+    )

@@ -7,6 +7,8 @@ share. A spec is plain data and travels as JSON inside `model.json`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -69,6 +71,12 @@ def feature_specs(config: Config) -> tuple[FeatureSpec, ...]:
     specs += [_sequence(name, sequence) for name, sequence in features.sequence.items()]
     specs += [_cross(features, name, cross) for name, cross in features.cross.items()]
     return tuple(specs)
+
+
+def features_digest(config: Config) -> str:
+    """Of how every input is computed: a model serves only where this is what it was trained with."""
+    declared = json.dumps(config.features.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(declared.encode()).hexdigest()
 
 
 def id_feature_names(features: Features) -> set[str]:

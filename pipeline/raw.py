@@ -9,7 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import BinaryIO, cast
 
@@ -18,6 +19,7 @@ from pyspark.sql import SparkSession
 from pipeline.config import Config, Source
 from pipeline.days import Day
 from pipeline.errors import DamagedData, MissingInput
+from pipeline.steps.clean_logs import last_arrivals, raw_lines
 from pipeline.storage import FileEntry, Warehouse, data_files, files_at, has_manifest, read_manifest
 
 BLOCK = 1 << 20
@@ -32,6 +34,9 @@ class Outside:
     origin: str
     digest: str
     lines: int = 0
+    bytes: int = 0
+    arrived: Mapping[str, Day] = field(default_factory=dict)
+    """Of raw files whose path names no day: the latest day on which a line of each arrived."""
 
 
 class RawLogs:
@@ -40,6 +45,7 @@ class RawLogs:
     def __init__(self, config: Config, warehouse: Warehouse, spark: SparkSession) -> None:
         self._config, self._warehouse, self._spark = config, warehouse, spark
         self._seen: dict[tuple[str, ...], tuple[FileEntry, ...]] = {}
+        self._arrived: dict[tuple[str, ...], dict[str, Day]] = {}
 
     def of(self, name: str, day: Day) -> Outside:
         """The files of source `name` on `day` (all of them when its path names no day).
@@ -51,12 +57,14 @@ class RawLogs:
         folder = pattern.rpartition("/")[0]
         if "*" not in folder and has_manifest(folder):
             return self._published(name, folder)
-        paths = tuple(files_at(pattern).glob(pattern))
+        paths = tuple(path for path in files_at(pattern).glob(pattern) if not _is_hidden(path))
         if not paths:
             raise MissingInput(f"no raw files of source {name!r}: nothing matches {pattern} ($.sources.{name}.path)")
         entries = self._look(paths)
         digest = hashlib.sha256("".join(entry.sha256 for entry in entries).encode()).hexdigest()
-        return Outside(f"raw/{name}", paths, "collected", digest, sum(entry.rows for entry in entries))
+        lines, size = (sum(getattr(entry, what) for entry in entries) for what in ("rows", "bytes"))
+        arrived = {} if source.has_day else self._last_arrivals(source, paths)
+        return Outside(f"raw/{name}", paths, "collected", digest, lines, size, arrived)
 
     def pattern(self, source: Source, day: Day) -> str:
         """The shell pattern of a source's files on a day, as a full path."""
@@ -66,9 +74,16 @@ class RawLogs:
     @staticmethod
     def _published(name: str, folder: str) -> Outside:
         manifest = read_manifest(folder)
+        size = sum(entry.bytes for entry in manifest.files)
         return Outside(
-            f"raw/{name}", tuple(data_files(folder)), manifest.origin, manifest.content_digest, manifest.rows
+            f"raw/{name}", tuple(data_files(folder)), manifest.origin, manifest.content_digest, manifest.rows, size
         )
+
+    def _last_arrivals(self, source: Source, paths: tuple[str, ...]) -> dict[str, Day]:
+        if paths not in self._arrived:
+            raw = raw_lines(self._spark, paths, source)
+            self._arrived[paths] = dict(map(tuple, last_arrivals(self._config, source, raw).collect()))
+        return self._arrived[paths]
 
     def _look(self, paths: tuple[str, ...]) -> tuple[FileEntry, ...]:
         if paths not in self._seen:
@@ -78,6 +93,12 @@ class RawLogs:
                 raise DamagedData("\n".join(damaged))
             self._seen[paths] = tuple(result for result in results if isinstance(result, FileEntry))
         return self._seen[paths]
+
+
+def _is_hidden(path: str) -> bool:
+    """Markers and unfinished copies (`_SUCCESS`, `.part`, `a._COPYING_`), which Spark passes over too."""
+    name = path.rpartition("/")[2]
+    return name.startswith(("_", ".")) or name.endswith("._COPYING_")
 
 
 def inspect_raw(path: str) -> FileEntry | str:

@@ -10,15 +10,15 @@ raw -> clean_logs -> events, quarantine, attributes, rooms
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
 from pipeline import schemas
-from pipeline.config import Config
+from pipeline.config import Config, Vocabulary
 from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
 from pipeline.errors import DamagedData, MissingInput, Refused
-from pipeline.features import vocabulary_names
+from pipeline.features import features_digest, vocabulary_names
 from pipeline.raw import Outside, RawLogs
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_daily import build_daily
@@ -26,12 +26,14 @@ from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import clean_logs, raw_lines
+from pipeline.steps.instants import DAY_US, SECOND_US
 from pipeline.steps.measures import daily_columns, profile_columns
 from pipeline.steps.recommend import candidates, score, top
-from pipeline.storage import Warehouse, files_at, has_manifest, read_manifest
+from pipeline.storage import Warehouse, read_manifest, serving_version
 
 ENTITIES = ("user", "item")
-SHARED = ("pipeline.steps.measures", "pipeline.steps.instants", "pipeline.steps.check_features", "pipeline.features")
+CLOCKS = ("pipeline.days", "pipeline.steps.instants")
+SHARED = (*CLOCKS, "pipeline.steps.measures", "pipeline.steps.check_features", "pipeline.features")
 """Modules that several steps compute with: a change there does them again."""
 
 
@@ -40,7 +42,7 @@ SHARED = ("pipeline.steps.measures", "pipeline.steps.instants", "pipeline.steps.
 
 def events(config: Config) -> Dataset:
     """Clean events by arrival day."""
-    return Dataset("events", schemas.events(config), ("event_id",))
+    return Dataset("events", schemas.events(config), ("event_id",), grows=True)
 
 
 def quarantine(config: Config) -> Dataset:
@@ -55,7 +57,8 @@ def rooms(config: Config) -> Dataset:
 
 def attributes(config: Config, entity: str) -> Dataset:
     """What users or items said of themselves."""
-    return Dataset(f"attributes/{entity}", schemas.attributes(config, entity), (schemas.ENTITY_ID[entity], "event_id"))
+    key = (schemas.ENTITY_ID[entity], "event_id")
+    return Dataset(f"attributes/{entity}", schemas.attributes(config, entity), key, grows=True)
 
 
 def daily(config: Config, entity: str) -> Dataset:
@@ -90,6 +93,8 @@ def _clean_reads(config: Config, day: Day) -> Mapping[str, Input]:
     first = config.product.first_day
     earlier = days_between(add_days(day, -config.clean.lookback_days), add_days(day, -1), first)
     inputs = {"earlier_events": Input(events(config), tuple(earlier))}
+    for entity in config.datasets.attributes:
+        inputs[f"earlier_{entity}"] = Input(attributes(config, entity), tuple(earlier))
     if config.datasets.rooms:
         inputs["earlier_rooms"] = Input(rooms(config), tuple(earlier[-1:]))
     return inputs
@@ -115,10 +120,13 @@ def _clean_writes(config: Config) -> tuple[Dataset, ...]:
 
 def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     raw = {
-        name: raw_lines(tables.spark, list(files.paths), config.sources[name])
+        name: replace(raw_lines(tables.spark, files.paths, config.sources[name]), arrived=files.arrived)
         for name, files in zip(_used_sources(config), outside, strict=True)
     }
-    cleaned = clean_logs(config, day, raw, tables.table("earlier_events"), tables.table("earlier_rooms"))
+    roles = {config.datasets.events: "earlier_events"}
+    roles |= {source: f"earlier_{entity}" for entity, source in config.datasets.attributes.items()}
+    earlier = {source: table for source, role in roles.items() if (table := tables.table(role)) is not None}
+    cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"))
     accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
     for row in cleaned.accounting.collect():
         accounting[row["source"]][row["fate"]] = int(row["lines"])
@@ -150,7 +158,7 @@ def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]
 
 
 CLEAN = Step(
-    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs",),
+    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", *CLOCKS),
     _clean_reads, _clean_writes, _clean, _clean_outside,
 )  # fmt: skip
 
@@ -197,10 +205,11 @@ DAILY = Step(
 
 
 def _profile_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    """An event of a day may have arrived on the day before: its clock ran ahead, as far as it may."""
     longest = max(
         (f.window_days for group in (config.features.user, config.features.item) for f in group.values()), default=1
     )
-    window = tuple(days_between(add_days(day, 1 - longest), day, config.product.first_day))
+    window = tuple(days_between(add_days(day, -longest), day, config.product.first_day))
     return {
         **_snapshot_inputs(config, day),
         **{f"daily_{entity}": Input(daily(config, entity), window) for entity in ENTITIES},
@@ -248,10 +257,15 @@ def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     return Output(made)
 
 
+def _vocab_settings(config: Config) -> dict[str, int]:
+    """Which vocabularies there are, and who gets an id: the rest of the features may change without giving ids anew."""
+    return {column: config.vocabularies.get(column, Vocabulary()).min_count for column in vocabulary_names(config)}
+
+
 VOCAB = Step(
-    "build_vocab", ("product", "datasets", "features", "vocabularies"),
-    ("pipeline.steps.build_vocab", "pipeline.features"),
-    _vocab_reads, lambda config: tuple(map(vocabulary, vocabulary_names(config))), _vocab, append_only=True,
+    "build_vocab", ("product", "datasets"), ("pipeline.steps.build_vocab", "pipeline.days", "pipeline.features"),
+    _vocab_reads, lambda config: tuple(map(vocabulary, vocabulary_names(config))), _vocab,
+    settings=_vocab_settings, append_only=True,
 )  # fmt: skip
 
 
@@ -265,9 +279,11 @@ def _profile_days(config: Config, first_us: int, last_us: int) -> tuple[Day, ...
     return tuple(days_between(newest[0], newest[1], config.product.first_day))
 
 
-def _history_days(config: Config, day: Day) -> tuple[Day, ...]:
-    longest = max((sequence.window_days for sequence in config.features.sequence.values()), default=1)
-    return tuple(days_between(add_days(day, -longest - 1), day, config.product.first_day))
+def _history_days(config: Config, first_us: int, day: Day) -> tuple[Day, ...]:
+    """Arrival days up to `day` of what a sequence at an instant from `first_us` on may hold."""
+    longest = max((sequence.window_days for sequence in config.features.sequence.values()), default=0)
+    begin = day_of_us(first_us - longest * DAY_US, config.product.zone)
+    return tuple(days_between(begin, day, config.product.first_day))
 
 
 def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
@@ -279,7 +295,7 @@ def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
     known = tuple(days_between(add_days(day, -1), add_days(day, -1), first))
     inputs = {
         "events": Input(events(config), exposed_days),
-        "history": Input(events(config), _history_days(config, day)),
+        "history": Input(events(config), _history_days(config, exposed_from, day)),
     }
     inputs |= {f"profiles_{entity}": Input(profiles(config, entity), served) for entity in ENTITIES}
     return inputs | {f"vocab_{column}": Input(vocabulary(column), known) for column in vocabulary_names(config)}
@@ -323,7 +339,9 @@ EXAMPLES = Step(
 def _recommend_reads(config: Config, day: Day) -> Mapping[str, Input]:
     first, today = config.product.first_day, (day,)
     active = tuple(days_between(add_days(day, 1 - config.recommend.active_days), day, first))
-    inputs = {"events": Input(events(config), active), "history": Input(events(config), _history_days(config, day))}
+    asked_us = day_start_us(add_days(day, 1), config.product.zone) + config.profiles.ready_after_s * SECOND_US
+    history = _history_days(config, asked_us, day)
+    inputs = {"events": Input(events(config), active), "history": Input(events(config), history)}
     if config.datasets.rooms:
         inputs["rooms"] = Input(rooms(config), today)
     inputs |= {f"profiles_{entity}": Input(profiles(config, entity), today) for entity in ENTITIES}
@@ -331,14 +349,21 @@ def _recommend_reads(config: Config, day: Day) -> Mapping[str, Input]:
 
 
 def _model(config: Config, day: Day, raw: RawLogs) -> list[Outside]:
-    """The model to serve: the highest version there is."""
-    warehouse, name = Warehouse.of(config), f"models/{config.model.kind}"
-    folder = warehouse.path(name)
-    versions = [v for v in files_at(folder).names(folder) if v.isdigit() and has_manifest(f"{folder}/{v}")]
-    if not versions:
-        raise MissingInput(f"no blessed model in {folder}. Train one first: make train DT={day}")
-    version = max(versions, key=int)
+    """The model that serves on the day: of those that could be judged by then the newest.
+
+    Raises MissingInput when there is none, Refused when it was trained on other features than are declared now.
+    """
+    name = f"models/{config.model.kind}"
+    folder = Warehouse.of(config).path(name)
+    version = serving_version(folder, add_days(day, -config.training.evaluation_days))
+    if version is None:
+        raise MissingInput(f"no blessed model of {day} in {folder}. Train one first: {config.command('train', DT=day)}")
     manifest = read_manifest(f"{folder}/{version}")
+    if manifest.extra["lineage"].get("features") != features_digest(config):
+        raise Refused(
+            f"the model in service, {folder}/{version}, was trained on other [features] than the config declares now; "
+            f"its inputs cannot be computed. Train on these first: {config.command('train', DT=day)}"
+        )
     return [Outside(f"{name}/{version}", (f"{folder}/{version}",), manifest.origin, manifest.content_digest)]
 
 
@@ -351,7 +376,10 @@ def _recommend(config: Config, day: Day, tables: Tables, outside: Sequence[Outsi
 
 RECOMMEND = Step(
     "recommend", ("product", "datasets", "profiles", "features", "recommend", "model.kind"),
-    ("pipeline.steps.recommend", "pipeline.steps.build_examples", "pipeline.artifact", "pipeline.models", *SHARED),
+    (
+        "pipeline.steps.recommend", "pipeline.steps.build_examples", "pipeline.artifact", "pipeline.models", "tsengine",
+        *SHARED,
+    ),
     _recommend_reads, lambda config: (recommendations(config),), _recommend, _model,
 )  # fmt: skip
 

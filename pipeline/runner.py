@@ -18,17 +18,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline.config import Config
-from pipeline.days import Day
-from pipeline.errors import MissingInput, Refused
+from pipeline.days import Day, days_between
+from pipeline.errors import ConfigError, DamagedData, MissingInput, Refused
 from pipeline.provenance import code_version, source_hash
 from pipeline.raw import Outside, RawLogs
 from pipeline.schemas import Columns
-from pipeline.steps.check_features import check_features
-from pipeline.storage import Manifest, Warehouse, digest_of, has_manifest, read_manifest
-from pipeline.tables import Publication, publish, read_table
+from pipeline.steps.check_features import check_features, check_sql
+from pipeline.storage import Manifest, Warehouse, data_files, digest_of, has_manifest, read_manifest
+from pipeline.tables import Publication, content_digest, publish, read_table
 
 BYTES_PER_FILE = 256 << 20
-"""Inputs of a day are cut into about this much for each published file."""
+"""A dataset gets one file for so many bytes of the day's inputs: a function of their manifests, so a rebuild gets as
+many."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class Dataset:
     name: str
     columns: Columns
     key: tuple[str, ...]
+    grows: bool = False
+    """Whether a day from before a column was declared may be read: nobody said it then, so it is null. A sum that was
+    not made is no sum of nothing."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Step:
     apply: Callable[[Config, Day, Tables, Sequence[Outside]], Output]
     outside: Callable[[Config, Day, RawLogs], list[Outside]] = lambda config, day, raw: []
     """What it reads besides datasets: raw files (cleaning), a model (recommending)."""
+    settings: Callable[[Config], Any] = lambda config: None
+    """What it reads of other sections, as JSON."""
     append_only: bool = False
     """Later days build on it: an older day is not built again under a newer one."""
 
@@ -117,6 +123,7 @@ class Runner:
 
     def __init__(self, config: Config, spark: SparkSession, new_generation: bool = False) -> None:
         check_features(config)
+        check_sql(config, spark)
         self.config, self.spark = config, spark
         self.warehouse = Warehouse.of(config)
         self._raw = RawLogs(config, self.warehouse, spark)
@@ -124,42 +131,65 @@ class Runner:
 
     def run(self, step: Step, day: Day) -> Outcome:
         """Do the step for the day, or skip it when nothing it depends on has changed."""
+        self._refuse_before_first(day)
         start = time.monotonic()
         inputs = step.reads(self.config, day)
-        digests = self._input_digests(step, inputs)
+        found = self._found(step, day, inputs)
         outside = step.outside(self.config, day, self._raw)
-        sources = [*digests, *({"path": thing.name, "digest": thing.digest} for thing in outside)]
+        sources = [
+            *({"path": f"{m.dataset}/dt={m.dt}", "digest": m.content_digest, "schema": m.schema_hash} for m in found),
+            *({"path": thing.name, "digest": thing.digest} for thing in outside),
+        ]
         key = self._key(step, sources)
         outputs = step.writes(self.config)
         if published := self._unchanged(outputs, day, key):
             return Outcome(step.name, day, True, time.monotonic() - start, published)
-        if step.append_only:
-            self._refuse_older(outputs, day)
         output = step.apply(self.config, day, Tables(self.spark, self.warehouse, inputs), outside)
-        origin = self._origin(inputs, outside)
-        manifests = self._publish(
-            step, day, output, Publication("", day, {}, (), origin=origin, inputs=tuple(sources), key=key)
-        )
+        if step.append_only:
+            self._refuse_older(outputs, day, output)
+        bytes_ = sum(entry.bytes for manifest in found for entry in manifest.files) + sum(o.bytes for o in outside)
+        common = Publication(
+            "", day, {}, (), files=-(-bytes_ // BYTES_PER_FILE) or 1, origin=_origin(found, outside),
+            inputs=tuple(sources), key=key,
+        )  # fmt: skip
+        manifests = self._publish(step, day, output, common)
         return Outcome(step.name, day, False, time.monotonic() - start, manifests)
 
-    def _input_digests(self, step: Step, inputs: Mapping[str, Input]) -> list[dict[str, str]]:
-        digests, missing = [], []
+    def _refuse_before_first(self, day: Day) -> None:
+        first = self.config.product.first_day
+        if day < first:
+            raise ConfigError(f"{day} is before the product's first day, {first} ($.product.first_day): it has no data")
+
+    def _found(self, step: Step, day: Day, inputs: Mapping[str, Input]) -> list[Manifest]:
+        """The manifests of all days of all inputs. Raises MissingInput naming those that are not there, or that were
+        made with other columns than the config asks for now."""
+        found, missing = [], set[tuple[str, Day]]()
         for entry in inputs.values():
-            for day in entry.days:
-                folder = self.warehouse.folder(entry.dataset.name, day)
-                if has_manifest(folder):
-                    digests.append(
-                        {"path": f"{entry.dataset.name}/dt={day}", "digest": read_manifest(folder).content_digest}
-                    )
+            for input_day in entry.days:
+                folder = self.warehouse.folder(entry.dataset.name, input_day)
+                if has_manifest(folder) and _fits(manifest := read_manifest(folder), entry.dataset):
+                    found.append(manifest)
                 else:
-                    missing.append((entry.dataset.name, day))
+                    missing.add((entry.dataset.name, input_day))
         if missing:
-            names = ", ".join(f"{name}/dt={day}" for name, day in sorted(set(missing)))
-            first = min(day for _, day in missing)
-            raise MissingInput(
-                f"{step.name} needs {names}, which is not there yet. Build it first: make day DT={first}"
-            )
-        return digests
+            raise MissingInput(self._told(step, day, missing))
+        return found
+
+    def _told(self, step: Step, day: Day, missing: set[tuple[str, Day]]) -> str:
+        """What is missing, what was made with other columns, and what to type."""
+        lines = []
+        for name, missing_day in sorted(missing):
+            folder = self.warehouse.folder(name, missing_day)
+            reason = "has other columns than the config asks for now" if has_manifest(folder) else "is not there yet"
+            lines.append(f"{name}/dt={missing_day}, which {reason}")
+        first = min(self._first_gap(name, missing_day) for name, missing_day in missing)
+        command = self.config.command("backfill", FROM=first, TO=day)
+        return f"{step.name} needs {'; '.join(lines)}. Build it first: {command}"
+
+    def _first_gap(self, name: str, last: Day) -> Day:
+        """The first day up to `last` that the dataset lacks: what is missing further on needs it too."""
+        days = days_between(self.config.product.first_day, last, self.config.product.first_day)
+        return next((day for day in days if not has_manifest(self.warehouse.folder(name, day))), last)
 
     def _key(self, step: Step, sources: list[dict[str, str]]) -> str:
         return digest_of(
@@ -167,6 +197,7 @@ class Runner:
                 step.name,
                 sources,
                 self._sections(step),
+                step.settings(self.config),
                 [source_hash(module) for module in (*step.modules, "pipeline.schemas")],
             ]
         )
@@ -180,30 +211,32 @@ class Runner:
         found = {}
         for dataset in outputs:
             folder = self.warehouse.folder(dataset.name, day)
-            if not has_manifest(folder) or (manifest := read_manifest(folder)).key != key:
+            if not has_manifest(folder) or (manifest := read_manifest(folder)).key != key or _is_damaged(folder):
                 return None
             found[dataset.name] = manifest
         return found
 
-    def _refuse_older(self, outputs: tuple[Dataset, ...], day: Day) -> None:
+    def _refuse_older(self, outputs: tuple[Dataset, ...], day: Day, output: Output) -> None:
+        """Unless what was made is what is published already: then no id changes."""
         newer = [
             d
             for ds in outputs
             for d in self.warehouse.days(ds.name)
             if d > day and has_manifest(self.warehouse.folder(ds.name, d))
         ]
-        if newer and not self._new_generation:
+        if newer and not self._new_generation and not self._same_rows(outputs, day, output):
             raise Refused(
                 f"the vocabulary of {day} would be built again, but snapshots up to {max(newer)} stand on it, "
                 f"and models hold their ids. "
                 f"Leave it, or give every later day new ids with --new-generation"
             )
 
-    def _origin(self, inputs: Mapping[str, Input], outside: Sequence[Outside]) -> str:
-        origins = {thing.origin for thing in outside}
-        for entry in inputs.values():
-            origins |= {read_manifest(self.warehouse.folder(entry.dataset.name, day)).origin for day in entry.days}
-        return "simulated" if origins == {"simulated"} else "collected"
+    def _same_rows(self, outputs: tuple[Dataset, ...], day: Day, output: Output) -> bool:
+        folders = {dataset.name: self.warehouse.folder(dataset.name, day) for dataset in outputs}
+        return all(
+            has_manifest(folder) and content_digest(output.tables[name])[1] == read_manifest(folder).content_digest
+            for name, folder in folders.items()
+        )
 
     def _publish(self, step: Step, day: Day, output: Output, common: Publication) -> dict[str, Manifest]:
         datasets = {dataset.name: dataset for dataset in step.writes(self.config)}
@@ -211,7 +244,7 @@ class Runner:
         def one(name: str) -> Manifest:
             dataset = datasets[name]
             publication = Publication(
-                name, day, dataset.columns, dataset.key, 1, common.origin, common.inputs, common.key,
+                name, day, dataset.columns, dataset.key, common.files, common.origin, common.inputs, common.key,
                 digest_of(self._sections(step)), code_version(), output.extra,
             )  # fmt: skip
             return publish(self.warehouse, output.tables[name], publication)
@@ -221,3 +254,24 @@ class Runner:
                 return dict(zip(datasets, pool.map(one, datasets), strict=True))
         finally:
             output.release()
+
+
+def _fits(manifest: Manifest, dataset: Dataset) -> bool:
+    """Whether what was published has the columns that are asked for."""
+    if not dataset.grows:
+        return dict(manifest.schema) == dict(dataset.columns)
+    return all(manifest.schema.get(name, type_) == type_ for name, type_ in dataset.columns.items())
+
+
+def _origin(found: Sequence[Manifest], outside: Sequence[Outside]) -> str:
+    origins = {thing.origin for thing in outside} | {manifest.origin for manifest in found}
+    return "simulated" if origins == {"simulated"} else "collected"
+
+
+def _is_damaged(folder: str) -> bool:
+    """Whether a file that the manifest lists is gone or cut: then the day is built again, whatever the key says."""
+    try:
+        data_files(folder)
+    except DamagedData:
+        return True
+    return False

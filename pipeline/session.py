@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib.metadata import version
@@ -14,6 +15,8 @@ from pipeline.errors import PipelineError
 
 ROW_GROUP_ROWS = 131_072
 """Rows of a Parquet row group at most: what the loader shuffles within must fit in memory (see pipeline.loader)."""
+
+LOG4J = Path(__file__).with_name("log4j2.properties").as_uri()
 
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",  # stored times are UTC; a zone is named where a day is cut
@@ -55,7 +58,7 @@ def build_session(name: str, settings: dict[str, str] | None = None) -> SparkSes
         raise PipelineError(
             f"cannot start Spark: {_first_line(error)}. Java 17 or later is needed; `make setup` finds or installs it"
         ) from None
-    session.sparkContext.setLogLevel("ERROR")
+    _quieten(session)
     _check(session)
     return session
 
@@ -69,8 +72,17 @@ def _is_local() -> bool:
 
 
 def _local_settings() -> dict[str, str]:
-    log4j = Path(__file__).with_name("log4j2.properties").as_uri()
-    return {**LOCAL_SETTINGS, "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j}"}
+    return {**LOCAL_SETTINGS, "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J}"}
+
+
+def _quieten(session: SparkSession) -> None:
+    """Errors only; of a local session also no stack traces, for `spark-submit` started its Java with other settings."""
+    jvm = session.sparkContext._jvm
+    if jvm is not None and (session.sparkContext.master or "").startswith("local"):
+        jvm.org.apache.logging.log4j.core.config.Configurator.reconfigure(jvm.java.net.URI(LOG4J))
+    session.sparkContext.setLogLevel("ERROR")
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):  # they repeat an error as a line of JSON
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _check(session: SparkSession) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.config import Config, load_config, parse_config
+from pipeline.config import RULE_IDS, Config, load_config, parse_config
 from pipeline.errors import ConfigError
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -50,13 +52,13 @@ def test_all_faults_are_told_at_once_with_their_places(tables: dict[str, Any]) -
     [
         ("training", {"batch_size": 4097}, "batch_size (4097) must be a multiple of shards (8)"),
         ("training", {"workers": 9}, "workers (9) must not exceed shards (8)"),
-        ("training", {"label": "like"}, "$.training.label is 'like'; declared labels are ['enter']"),
-        ("datasets", {"events": "event"}, "$.datasets.events names source 'event'"),
+        ("training", {"label": "like"}, "$.training.label: is 'like'; declared labels are ['enter']"),
+        ("datasets", {"events": "event"}, "$.datasets.events: names source 'event'"),
         ("gate", {"auc": {}}, "a gate without a threshold never refuses anything"),
         (
             "features",
             {"cross": {"x": {"of": ["user_id", "nobody"], "buckets": 9}}},
-            "$.features.cross.x.of names 'nobody'",
+            "$.features.cross.x.of: names 'nobody'",
         ),
         (
             "training",
@@ -68,7 +70,7 @@ def test_all_faults_are_told_at_once_with_their_places(tables: dict[str, Any]) -
             {"item": {"x": {"sum": "a.b", "edges": [16777216, 16777217]}}},
             "edges must rise strictly, in float",
         ),
-        ("features", {"user": {"id": {"column": "user_id"}}}, "$.features.user.id would be column user_id"),
+        ("features", {"user": {"id": {"column": "user_id"}}}, "$.features.user.id: would be column user_id"),
         ("features", {"user": {"x": {"count": "a", "rate": ["a", "b"]}}}, "needs exactly one of column, attribute"),
     ],
 )
@@ -77,6 +79,152 @@ def test_what_does_not_fit_together_is_named(
 ) -> None:
     tables[section] |= change
     assert any(fault in line for line in faults(tables)), faults(tables)
+
+
+def set_at(tables: dict[str, Any], place: str, value: Any) -> None:
+    """`a.b` becomes value; a value of None takes it away."""
+    *parents, key = place.split(".")
+    for parent in parents:
+        tables = tables[parent]
+    if value is None:
+        del tables[key]
+    else:
+        tables[key] = value
+
+
+EVENTS = "sources.events.columns"
+CSV = {
+    "kind": "events",
+    "path": "x/{dt}",
+    "format": "csv",
+    "fields": ["id", "ts"],
+    "columns": {"event_time": {"from": "ts", "time": ["epoch_s"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "fault"),
+    [
+        # a bound needs a number
+        (f"{EVENTS}.scene.min", 3, f"$.{EVENTS}.scene.min: goes with type = 'int', 'long' or 'double', and this "),
+        (f"{EVENTS}.scene.min", 3, "this column has type = 'string': say its type, got 3"),
+        (f"{EVENTS}.event_type.max", 3, f"$.{EVENTS}.event_type.max: goes with type = 'int', 'long' or 'double', and"),
+        (f"{EVENTS}.event_time.max", 3, f"$.{EVENTS}.event_time.max: goes with type = 'int', 'long' or 'double', and"),
+        (f"{EVENTS}.position.max", -1, f"$.{EVENTS}.position.max: must be at least min (0), got -1"),
+        (f"{EVENTS}.position.max", 2**70, f"$.{EVENTS}.position.max: must be a number of 64 bits, got {2**70}"),
+        (f"{EVENTS}.event_type.type", "int", f"$.{EVENTS}.event_type.values: does not go with type = 'int'"),
+        (f"{EVENTS}.event_time.type", "long", f"$.{EVENTS}.event_time.time: does not go with type = 'long'"),
+        (f"{EVENTS}.event_time.values", {"a": "b"}, f"$.{EVENTS}.event_time.time: does not go with `values`"),
+        (f"{EVENTS}.event_time.time", [], f"$.{EVENTS}.event_time.time: "),
+        (f"{EVENTS}.event_type.values", {}, f"$.{EVENTS}.event_type.values: "),
+        # clocks
+        (f"{EVENTS}.available_at.time", None, f"$.{EVENTS}.available_at.time: is missing: say how the clock is"),
+        (f"{EVENTS}.event_time.time", None, f"$.{EVENTS}.event_time.time: is missing: say how the clock is written"),
+        (f"{EVENTS}.event_time", None, f"$.{EVENTS}.event_time: is missing: say when a line happened, such as"),
+        # columns that a dataset needs
+        *[(f"sources.{source}.columns.{column}", None,
+           f"$.sources.{source}.columns: must declare ['{column}'] to fill $.datasets.{dataset}, got [")
+          for source, dataset, columns in (
+            ("events", "events", ("event_id", "event_type", "user_id", "item_id", "room_id")),
+            ("rooms", "rooms", ("event_id", "event_type", "room_id", "item_id")),
+            ("users", "attributes.user", ("event_id", "user_id")),
+            ("streamers", "attributes.item", ("event_id", "item_id")),
+          ) for column in columns],
+        ("sources.rooms.columns.event_type.values", None, "$.sources.rooms.columns.event_type.values: must say which "),
+        ("sources.rooms.columns.event_type.values.end", "ended", "start and the end of a room, such as values = { "),
+        ("datasets.rooms", "events", "$.datasets.rooms: must be another source than that of events, got 'events'"),
+        # taken names
+        *[(f"{EVENTS}.{name}", {"from": "x"}, f"$.{EVENTS}.{name}: is a name that ")
+          for name in ("detail", "fate", "line", "source_file", "fields", "verdict", "bot_rule", "bot_available_at",
+                       "id", "key", "keys", "event_day", "example_id")],
+        *[(f"sources.users.columns.{name}", {"from": "x"}, f"$.sources.users.columns.{name}: is a name that ")
+          for name in ("id", "said_at", "said_event", "profile_day")],
+        *[(f"{EVENTS}.{name}", {"from": "x"}, f"$.{EVENTS}.{name}: begins with ") for name in ("text_x", "value_x")],
+        (f"{EVENTS}._x", {"from": "x"}, f"$.{EVENTS}._x.[key]: "),
+        (f"{EVENTS}.context_scene", {"from": "x"}, "$.features.context.scene: would be column context_scene, which ev"),
+        (f"{EVENTS}.scene.from", "a`b", f"$.{EVENTS}.scene.from: must be the name of a field, without a backtick"),
+        # names of rules, vocabularies, event types, models
+        ("clean.budgets.malfrmed", 0.1, "$.clean.budgets.malfrmed: must be one of ['bad_type', "),
+        ("clean.budgets.malfrmed", 0.1, "got rule 'malfrmed'; did you mean 'malformed'?"),
+        ("vocabularies.user_ids", {}, "got vocabulary 'user_ids'; did you mean 'user_id'?: those are what the "),
+        ("clean.bots.event", "exposur", "$.clean.bots.event: must be one of ['comment', 'enter', 'exit', 'exposure', "),
+        ("labels.enter.of", "exposur", "$.labels.enter.of: must be one of ["),
+        ("labels.enter.event", "entr", "$.labels.enter.event: must be one of ["),
+        ("features.user.x", {"count": "entr"}, "$.features.user.x.count: must be one of ["),
+        ("features.user.x", {"sum": "gifts.amount"}, "got event type 'gifts'; did you mean 'gift'?: $.sources.e"),
+        ("features.item.x", {"rate": ["enter", "exposur"]}, "$.features.item.x.rate: must be one of ["),
+        ("features.user.x", {"since": "entr"}, "$.features.user.x.since: must be one of ["),
+        ("features.sequence.recent_items.events", ["entr"], "$.features.sequence.recent_items.events: must be one of "),
+        ("model.kind", "wide_dep", "$.model.kind: must be one of ['wide_deep'], got model family 'wide_dep'; did you "),
+        # what has no effect
+        ("features.item.x", {"rate": ["enter", "exposure"], "edges": [1]}, "$.features.item.x.edges: means nothing "),
+        ("features.item.x", {"column": "scene", "edges": [1]}, "$.features.item.x.edges: means nothing beside `col"),
+        ("features.user.x", {"count": "enter", "smoothing": 20}, "beside `count`, only beside rate: leave it out"),
+        *[("features.user.x", {kind: what, "window_days": 7}, f".x.window_days: means nothing beside `{kind}`, only")
+          for kind, what in (("attribute", "city"), ("column", "scene"), ("sql", "1"), ("since", "enter"))],
+        *[(f"sources.events.{key}", value, f"$.sources.events.{key}: goes with format = 'csv'")
+          for key, value in (("separator", ","), ("header", True), ("fields", ["a"]))],
+        # delimited text
+        ("sources.x", {**CSV, "separator": ";;"}, "$.sources.x.separator: "),
+        ("sources.x", {**CSV, "fields": []}, "$.sources.x.fields: "),
+        ("sources.x", {**CSV, "fields": ["ts", "ts"]}, "$.sources.x.fields: must not hold a name twice"),
+        ("sources.x", {**CSV, "fields": ["id", "tss"]}, "$.sources.x.columns.event_time.from: must be one of ['id'"),
+        ("sources.x", {**{k: v for k, v in CSV.items() if k != "fields"}, "header": False}, "$.sources.x.header: is "),
+        # numbers that are none
+        ("gate.auc.at_least", float("nan"), "$.gate.auc.at_least: Input should be a finite number, got nan"),
+        ("features.item.level.edges", [1.0, 1e39], "edges must rise strictly, in float32 too, got [1.0, 1e+39]"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_refused_before_anything_is_read(
+    tables: dict[str, Any], place: str, value: Any, fault: str
+) -> None:
+    set_at(tables, place, value)
+    found = faults(tables)
+    assert any(fault in line for line in found), found
+
+
+def test_faults_between_tables_are_told_at_once(tables: dict[str, Any]) -> None:
+    set_at(tables, "sources.rooms.columns.item_id", None)
+    set_at(tables, "labels.enter.event", "entr")
+    set_at(tables, "vocabularies.nobody", {})
+    set_at(tables, "training.label", "click")
+    assert sorted(fault.partition(": ")[0] for fault in faults(tables)) == [
+        "$.labels.enter.event",
+        "$.sources.rooms.columns",
+        "$.training.label",
+        "$.vocabularies.nobody",
+    ]
+
+
+def test_without_declared_values_any_event_type_may_come(tables: dict[str, Any]) -> None:
+    set_at(tables, f"{EVENTS}.event_type.values", None)
+    set_at(tables, "labels.enter.event", "entr")
+    assert parse_config(tables).labels["enter"].event == "entr"
+
+
+@pytest.mark.parametrize(
+    ("said", "header"),
+    [({}, False), ({"header": True}, True), ({"fields": None}, True), ({"fields": None, "header": True}, True)],
+)
+def test_whoever_names_the_fields_has_no_header(tables: dict[str, Any], said: dict[str, Any], header: bool) -> None:
+    tables["sources"]["x"] = {key: value for key, value in {**CSV, **said}.items() if value is not None}
+    assert parse_config(tables).sources["x"].header is header
+
+
+def test_budgets_are_of_the_rules_that_there_are() -> None:
+    from pipeline.steps.clean_logs.rules import RULES
+
+    assert tuple(rule.id for rule in RULES) == RULE_IDS
+
+
+def test_a_dump_of_a_config_is_a_config(tables: dict[str, Any]) -> None:
+    config = parse_config(tables)
+    assert Config.model_validate(config.model_dump(by_alias=True)) == config
+
+
+def test_a_config_is_read_without_spark() -> None:
+    code = f"import sys; from pipeline.config import load_config; load_config({str(CONF / 'live.toml')!r}); "
+    subprocess.run([sys.executable, "-c", code + "assert 'pyspark' not in sys.modules"], check=True, cwd=CONF.parent)
 
 
 def test_an_empty_gate_is_refused(tables: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -37,7 +38,11 @@ def test_ranges_include_both_ends() -> None:
     assert day_range("2026-01-07") == [date(2026, 1, 7)]
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "2026-01-02..", "2026-01-02..2026-01-01"])
+@pytest.mark.parametrize(
+    "text",
+    ["yesterday", "2026-13-01", "2026-01-02..", "2026-01-02..2026-01-01", "20260107", "2026-W01-3", "2026-1-7",
+     "2026-01-07 ", "٢٠٢٦-01-07", "9999-12-31..10000-01-01"],
+)  # fmt: skip
 def test_what_is_no_day_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--dt"):
         day_range(text)
@@ -46,3 +51,24 @@ def test_what_is_no_day_is_refused(text: str) -> None:
 def test_days_before_the_first_are_left_out() -> None:
     assert days_between(date(2026, 1, 1), date(2026, 1, 3), date(2026, 1, 2)) == [date(2026, 1, 2), date(2026, 1, 3)]
     assert days_between(date(2026, 1, 1), date(2026, 1, 3), date(2026, 1, 5)) == []
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        lambda: add_days(day_range("9999-12-31")[-1], 1),
+        lambda: add_days(date(1, 1, 1), -1),
+        lambda: add_days(date(2026, 1, 1), 10**12),
+        lambda: day_of_us(10**18, ZoneInfo("UTC")),
+        lambda: day_of_us(day_start_us(date(1, 1, 1), ZoneInfo("UTC")) - 1, ZoneInfo("UTC")),
+    ],
+)
+def test_where_the_calendar_ends_the_config_is_at_fault(beyond: Callable[[], date]) -> None:
+    with pytest.raises(ConfigError, match="outside of the years 1 to 9999") as caught:
+        beyond()
+    assert caught.value.exit_code == 2
+
+
+def test_the_last_days_of_the_calendar_are_days() -> None:
+    assert day_range("9999-12-30..9999-12-31") == [date(9999, 12, 30), date(9999, 12, 31)]
+    assert day_of_us(day_start_us(date(1, 1, 1), ZoneInfo("UTC")), ZoneInfo("UTC")) == date(1, 1, 1)

@@ -180,3 +180,34 @@ def test_the_lock_holds_what_is_declared(requirement: str) -> None:
     pins = re.findall(rf"(?m)^{re.escape(wanted.name)}==([^ ;]+)", (ROOT / "requirements.lock").read_text("utf-8"))
     assert pins, f"{requirement} is declared, not locked: compile requirements.lock again, as its first lines say"
     assert all(wanted.specifier.contains(Version(pin)) for pin in pins)
+
+
+COMPUTE = ("pipeline.days", "pipeline.features", "pipeline.steps", "pipeline.artifact", "pipeline.models", "tsengine")
+"""Rooms whose code decides the rows that a step makes; the others read, write and carry."""
+
+
+def reached(module: str) -> set[str]:
+    """The modules of COMPUTE that a module or package imports, directly or through one another."""
+    found, pending = set[str](), [module]
+    while pending:
+        name = pending.pop()
+        path = ROOT / name.replace(".", "/")
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            for _, target in imported(ast.parse(file.read_text(encoding="utf-8"))):
+                if target.startswith(COMPUTE) and target not in found:
+                    found.add(target)
+                    pending.append(target)
+    return found
+
+
+def test_a_step_s_key_knows_all_code_that_decides_its_rows() -> None:
+    from pipeline import road
+
+    for step in (*road.DATA_STEPS, road.RECOMMEND):
+        known = step.modules
+        for module in known[:1]:
+            unknown = {
+                name for name in reached(module) if not any(name == m or name.startswith(f"{m}.") for m in known)
+            }
+            assert unknown == set(), f"{step.name} computes with these too"

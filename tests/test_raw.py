@@ -7,9 +7,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
-from pipeline.raw import inspect_raw
-from pipeline.storage import FileEntry
+from pipeline.config import load_config
+from pipeline.raw import RawLogs, inspect_raw
+from pipeline.storage import FileEntry, Warehouse
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,14 @@ def test_a_damaged_container_is_named(tmp_path: Path, damage: object) -> None:
     problem = inspect_raw(str(path))
     assert isinstance(problem, str)
     assert problem.startswith(f"{path} is damaged (")
+
+
+def test_markers_and_unfinished_copies_are_no_raw_files(spark: SparkSession, tmp_path: Path) -> None:
+    """Spark passes them over in silence, so they must not be counted either."""
+    (tmp_path / "2026-01-01").mkdir()
+    for name in ("a.json", "_SUCCESS", ".b.json", "_c.json", "d.json._COPYING_"):
+        (tmp_path / "2026-01-01" / name).write_bytes(b"{}\n")
+    conf = Path(__file__).parent.parent / "conf" / "live.toml"
+    config = load_config(conf, [f"sources.events.path={tmp_path}/{{dt}}/*", f"product.warehouse={tmp_path}"])
+    found = RawLogs(config, Warehouse.of(config), spark).of("events", config.product.first_day)
+    assert (found.paths, found.lines, found.bytes) == ((f"{tmp_path}/2026-01-01/a.json",), 1, 3)

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from pipeline import road
 from pipeline.artifact import load_artifact, load_golden
 from pipeline.config import Config, load_config
-from pipeline.days import Day, add_days
+from pipeline.days import Day, add_days, parse_day
 from pipeline.demonstration import refuse_foreign, simulate_logs
 from pipeline.errors import DamagedData, MissingInput, Refused
 from pipeline.report import summary
@@ -181,7 +181,7 @@ def test_a_folder_of_other_logs_is_not_emptied(built: Built, tmp_path: Path) -> 
 
 def test_a_missing_day_and_a_missing_folder_say_what_to_do(built: Built) -> None:
     later = add_days(built.days[-1], 2)
-    with pytest.raises(MissingInput, match="make day DT=2026-01-05"):
+    with pytest.raises(MissingInput, match="make backfill FROM=2026-01-05"):
         built.runner.run(road.CLEAN, later)
     with pytest.raises(MissingInput, match=r"nothing matches .*raw/.*dt=2026-01-05"):
         built.runner.run(road.CLEAN, add_days(built.days[-1], 1))
@@ -210,3 +210,26 @@ def test_a_damaged_raw_file_is_named(built: Built, spark: SparkSession, tmp_path
     ]
     with pytest.raises(DamagedData, match=r"events-2026-01-01\.json\.gz is damaged"):
         Runner(load_config(CONF, overrides), spark).run(road.CLEAN, built.days[0])
+
+
+def test_a_changed_feature_gives_no_ids_anew_and_needs_a_model_of_its_own(built: Built, spark: SparkSession) -> None:
+    warehouse = f"product.warehouse={built.config.product.warehouse}"
+    config = load_config(CONF, [*SMALL, warehouse, "features.item.watch_7d.smoothing=6"])
+    runner = Runner(config, spark)
+    assert runner.run(road.VOCAB, built.days[0]).skipped
+    with pytest.raises(Refused, match=r"2026010301, was trained on other \[features\] than the config declares now"):
+        runner.run(road.RECOMMEND, built.days[-1])
+
+
+def test_an_older_list_is_made_by_the_model_of_its_day(built: Built) -> None:
+    with pytest.raises(MissingInput, match="no blessed model of 2026-01-03"):
+        built.runner.run(road.RECOMMEND, built.days[-2])
+
+
+def test_days_are_read_as_far_back_as_an_exposure_may_look() -> None:
+    """Labels that take three days: exposures from the 17th on, whose sequences reach back to the 10th."""
+    late = load_config(CONF, ["labels.enter.mature_after_s=259200"])
+    history = road.EXAMPLES.reads(late, parse_day("2026-01-20"))["history"].days
+    assert (str(history[0]), str(history[-1])) == ("2026-01-10", "2026-01-20")
+    window = road.PROFILES.reads(late, parse_day("2026-01-20"))["daily_user"].days
+    assert str(window[0]) == "2026-01-13", "what happened on the 14th may have arrived before its midnight"

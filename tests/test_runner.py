@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 
 from pipeline.config import Config, parse_config
 from pipeline.days import Day
-from pipeline.errors import MissingInput, Refused
+from pipeline.errors import ConfigError, MissingInput, Refused
 from pipeline.raw import Outside
 from pipeline.runner import Dataset, Input, Output, Runner, Step, Tables
+from pipeline.storage import data_files, read_manifest
 from pipeline.tables import Publication, publish
 
 FIRST, SECOND = date(2026, 1, 1), date(2026, 1, 2)
@@ -70,8 +71,13 @@ def test_the_config_that_a_step_reads_is_in_its_key(spark: SparkSession, tmp_pat
 
 
 def test_a_missing_day_stops_with_the_command_to_type(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(MissingInput, match=r"square needs numbers/dt=2026-01-02.*make day DT=2026-01-02"):
+    told = (
+        r"numbers/dt=2026-01-02, which is not there yet\. Build it first: make backfill FROM=2026-01-01 TO=2026-01-02"
+    )
+    with pytest.raises(MissingInput, match=told):
         Runner(config_in(tmp_path), spark).run(STEP, SECOND)
+    with pytest.raises(ConfigError, match=r"2025-12-31 is before the product's first day, 2026-01-01"):
+        Runner(config_in(tmp_path), spark).run(STEP, FIRST - timedelta(days=1))
 
 
 def test_an_older_vocabulary_is_not_built_again_under_a_newer_one(spark: SparkSession, tmp_path: Path) -> None:
@@ -85,3 +91,43 @@ def test_an_older_vocabulary_is_not_built_again_under_a_newer_one(spark: SparkSe
     with pytest.raises(Refused, match="--new-generation"):
         runner.run(step, FIRST)
     assert not Runner(runner.config, spark, new_generation=True).run(step, FIRST).skipped
+    again = Runner(config_in(tmp_path, seed=43), spark)  # another key, and the same rows: no id changes
+    assert not again.run(step, FIRST).skipped
+
+
+def test_a_day_of_other_columns_is_no_input(spark: SparkSession, tmp_path: Path) -> None:
+    """A sum that was not made is not a sum of nothing; a column that nobody had declared is null, but not retyped."""
+    runner = Runner(config_in(tmp_path), spark)
+    put(spark, runner, FIRST, 1, 2)
+
+    def reading(columns: dict[str, str], grows: bool) -> Step:
+        asked = Dataset("numbers", columns, ("n",), grows=grows)
+        return dataclasses.replace(STEP, reads=lambda config, day: {"numbers": Input(asked, (day,))})
+
+    more, retyped = {"n": "bigint", "m": "bigint"}, {"n": "string"}
+    for columns, grows in ((more, False), (retyped, False), (retyped, True)):
+        with pytest.raises(MissingInput, match=r"numbers/dt=2026-01-01, which has other columns than the config asks"):
+            runner.run(reading(columns, grows), FIRST)
+    assert not runner.run(reading(more, True), FIRST).skipped
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone"])
+def test_a_damaged_day_is_built_again_by_the_same_command(spark: SparkSession, tmp_path: Path, harm: str) -> None:
+    runner = Runner(config_in(tmp_path), spark)
+    put(spark, runner, FIRST, 1, 2)
+    runner.run(STEP, FIRST)
+    (path,) = map(Path, data_files(runner.warehouse.folder("squares", FIRST)))
+    path.write_bytes(path.read_bytes()[:-5]) if harm == "cut" else path.unlink()
+    assert not runner.run(STEP, FIRST).skipped
+    assert runner.run(STEP, FIRST).skipped
+
+
+def test_a_day_of_many_bytes_has_several_files(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner(config_in(tmp_path), spark)
+    put(spark, runner, FIRST, *range(300))
+    (entry,) = read_manifest(runner.warehouse.folder("numbers", FIRST)).files
+    monkeypatch.setattr("pipeline.runner.BYTES_PER_FILE", entry.bytes // 3 + 1)
+    made = runner.run(STEP, FIRST).manifests["squares"]
+    assert (len(made.files), made.rows) == (3, 300)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config import Config
 from pipeline.days import Day
-from pipeline.storage import Warehouse, data_files, files_at, has_manifest, read_manifest
+from pipeline.storage import Warehouse, data_files, files_at, has_manifest, read_manifest, serving_version
 
 KEPT, DUPLICATE = "kept", "duplicate"
 NO_LINES = ("blank", "header")
@@ -83,11 +83,11 @@ def _label_rate(folder: str, column: str) -> dict[str, Any]:
     return {"rows": rows, "rate": positive / weight if weight else None}
 
 
-def newest_model(config: Config, warehouse: Warehouse) -> str | None:
-    """The folder of the model with the highest version; None when there is none."""
+def serving_model(config: Config, warehouse: Warehouse, day: Day) -> str | None:
+    """The folder of the model that serves on the day; None when there is none."""
     folder = warehouse.path("models", config.model.kind)
-    versions = [v for v in files_at(folder).names(folder) if v.isdigit() and has_manifest(f"{folder}/{v}")]
-    return f"{folder}/{max(versions, key=int)}" if versions else None
+    version = serving_version(folder, day)
+    return None if version is None else f"{folder}/{version}"
 
 
 def artifact_json(folder: str | None, name: str) -> dict[str, Any]:

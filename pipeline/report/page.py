@@ -21,10 +21,10 @@ from pipeline.report.numbers import (
     label_rates,
     learning_curve,
     line_counts,
-    newest_model,
     oracle_share,
     relative,
     rounded,
+    serving_model,
 )
 from pipeline.storage import Warehouse, files_at
 
@@ -37,7 +37,7 @@ def write_page(config: Config, warehouse: Warehouse, day: Day, extra: Mapping[st
     """Write `reports/dt=<day>/index.html` and `numbers.json`; returns the path of the page.
 
     extra  what this run knows: artifact (folder), metrics, gate, baseline_auc, seconds_by_step; each may be absent,
-           then the newest model's own files are read.
+           then those of the model that serves are read.
     Where jinja2 or matplotlib are not installed the numbers are still written, and the page says what to install.
     """
     folder = warehouse.folder("reports", day)
@@ -60,16 +60,16 @@ def page_numbers(config: Config, warehouse: Warehouse, day: Day, extra: Mapping[
             "accounting": counted,
             "events": {"source": config.datasets.events, **line_counts(fates_of(counted, config.datasets.events))},
             "label_rates": label_rates(config, warehouse, days),
-            "model": _model(config, warehouse, extra),
+            "model": _model(config, warehouse, day, extra),
             "seconds_by_step": dict(extra.get("seconds_by_step", {})),
         }
     )
     return found
 
 
-def _model(config: Config, warehouse: Warehouse, extra: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is known of the model: this run's, or the newest there is."""
-    folder = extra.get("artifact") or newest_model(config, warehouse)
+def _model(config: Config, warehouse: Warehouse, day: Day, extra: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is known of the model: this run's, or the one that serves on the day."""
+    folder = extra.get("artifact") or serving_model(config, warehouse, day)
     if folder is None:
         return None
     metrics = {**artifact_json(folder, "metrics.json"), **extra.get("metrics", {})}

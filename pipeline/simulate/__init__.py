@@ -8,6 +8,7 @@ in parallel, the rows are the same. `simulate_catalog(world)` gives the logs of 
 from pipeline.simulate.blocks import BlockLogs as BlockLogs
 from pipeline.simulate.blocks import simulate_block as simulate_block
 from pipeline.simulate.blocks import simulate_catalog as simulate_catalog
+from pipeline.simulate.settings import SOURCES as SOURCES
 from pipeline.simulate.settings import DirtRates as DirtRates
 from pipeline.simulate.settings import SimulationConfig as SimulationConfig
 from pipeline.simulate.summary import TruthSummary as TruthSummary

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 
+SOURCES = ("events", "users", "streamers", "rooms")
+"""What the collector keeps apart; each has a file, be it empty, on every day."""
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
@@ -75,6 +77,11 @@ class SimulationConfig:
     def blocks(self) -> int:
         """How many user blocks there are."""
         return -(-self.users // self.users_per_block)
+
+    @property
+    def dates(self) -> list[datetime.date]:
+        """Day 0, 1, …"""
+        return [self.first_day + datetime.timedelta(days=i) for i in range(self.days)]
 
     @property
     def day_starts(self) -> NDArray[np.int64]:

@@ -4,26 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
 from pipeline import schemas
 from pipeline.config import Config, Feature
 from pipeline.errors import ConfigError
 from pipeline.steps.measures import COUNTERPART, attribute_columns, features_of, measures, measures_of
 
 INTEGERS = ("int", "bigint")
+NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "timestamp", "void")
+"""With the decimals, what Spark casts to float without a look at the value."""
+LARGEST_SUMMED = 10**10
+"""So far from 0 may the `min` and `max` of a summed column lie: 900 million rows of it then fit into 64 bits."""
 
 
 def check_features(config: Config) -> None:
     """Raise ConfigError with every feature, sequence and label that names something which is not there."""
-    faults = [*_entities(config), *_context(config), *_sequences(config), *_labels(config)]
+    _refuse([*_entities(config), *_context(config), *_sequences(config), *_labels(config)])
+
+
+def check_sql(config: Config, spark: SparkSession) -> None:
+    """Raise ConfigError with every `sql` of context features that is no expression over one event with a number.
+
+    Spark analyses each over an event table without rows; nothing is run.
+    """
+    nothing = spark.createDataFrame([], schemas.ddl(_declared(config)))
+    written = {name: feature.sql for name, feature in config.features.context.items() if feature.sql is not None}
+    found = ((name, _sql_fault(nothing, sql)) for name, sql in written.items())
+    _refuse([f"$.features.context.{name}.sql: {fault}" for name, fault in found if fault is not None])
+
+
+def _refuse(faults: list[str]) -> None:
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise ConfigError(f"{len(faults)} fault(s) in features and labels:\n{lines}")
+
+
+def _sql_fault(nothing: DataFrame, sql: str) -> str | None:
+    """What is wrong with an expression, or None. What a join asks of two rows takes no aggregate, window or generator,
+    and nothing that is random; nor must a feature."""
+    try:
+        type_ = nothing.select(F.expr(sql)).dtypes[0][1]
+        other = nothing.sparkSession.range(0).toDF("_other")
+        nothing.join(other, on=F.expr(sql).isNotNull(), how="left")
+    except AnalysisException as error:  # a ParseException is one too
+        first = str(error).strip().partition("\n")[0].rstrip(";")
+        return f"{first}; it must say a number of one event, from {sorted(nothing.columns)}, got {sql!r}"
+    if type_ == "string":
+        return f"gives text, of which a line may say no number; write try_cast(... AS DOUBLE) around it, got {sql!r}"
+    if type_ not in NUMBERS and not type_.startswith("decimal"):
+        return f"gives {type_}, which does not become a float; it must give a number, a truth or a time, got {sql!r}"
+    return None
 
 
 def event_columns(config: Config) -> schemas.Columns:
     """Columns of an event that are known when it happens: no arrival clock, no verdict, not its own id or type."""
     later = {"event_id", "event_type", "available_at", *schemas.EVENTS_VERDICTS}
     return {name: type_ for name, type_ in schemas.events(config).items() if name not in later}
+
+
+def _declared(config: Config) -> schemas.Columns:
+    """Those of event_columns() that the source of events fills: the others are null in every row."""
+    declared = config.sources[config.datasets.events].columns
+    return {name: type_ for name, type_ in event_columns(config).items() if name in declared}
 
 
 def _entities(config: Config) -> Iterator[str]:
@@ -43,11 +88,25 @@ def _feature(config: Config, entity: str, feature: Feature) -> Iterator[str]:
         yield f"attribute is {feature.attribute!r}; declared {entity} attributes are {sorted(known)}"
     if feature.by is not None and feature.by not in (keys := _possible_keys(config, entity)):
         yield f"by is {feature.by!r}; it must be one of {sorted(keys)}"
-    columns = schemas.events(config)
     for measure in measures_of(feature):
-        if measure.column is not None and columns.get(measure.column) not in INTEGERS:
-            came = columns.get(measure.column, "not a column")
-            yield f"sums {measure.column!r}, which must be an int or long column of events (sums are exact), got {came}"
+        if measure.column is not None:
+            yield from _summed(config, measure.column)
+
+
+def _summed(config: Config, column: str) -> Iterator[str]:
+    """Sums are exact integers of 64 bits, and stay so when the values have bounds."""
+    type_ = schemas.events(config).get(column, "not a column")
+    if type_ not in INTEGERS:
+        yield f"sums {column!r}, which must be an int or long column of events (sums are exact), got {type_}"
+        return
+    declared = config.sources[config.datasets.events].columns[column]
+    bounds = (declared.min, declared.max)
+    if not all(bound is not None and abs(bound) <= LARGEST_SUMMED for bound in bounds):
+        place = f"$.sources.{config.datasets.events}.columns.{column}"
+        yield (
+            f"sums {column!r}, so {place} needs a `min` and a `max` between -{LARGEST_SUMMED} and {LARGEST_SUMMED} "
+            f"(a sum must not overflow 64 bits), got min = {bounds[0]}, max = {bounds[1]}"
+        )
 
 
 def _possible_keys(config: Config, entity: str) -> set[str]:
@@ -56,7 +115,7 @@ def _possible_keys(config: Config, entity: str) -> set[str]:
 
 
 def _column(config: Config, feature: Feature) -> Iterator[str]:
-    if feature.column is not None and feature.column not in (known := event_columns(config)):
+    if feature.column is not None and feature.column not in (known := _declared(config)):
         yield f"column is {feature.column!r}; columns known at an event are {sorted(known)}"
 
 
@@ -70,13 +129,13 @@ def _context(config: Config) -> Iterator[str]:
 
 def _sequences(config: Config) -> Iterator[str]:
     for name, sequence in config.features.sequence.items():
-        if sequence.of not in (known := event_columns(config)):
+        if sequence.of not in (known := _declared(config)):
             yield f"$.features.sequence.{name}.of is {sequence.of!r}; columns known at an event are {sorted(known)}"
 
 
 def _labels(config: Config) -> Iterator[str]:
     exposure = config.labels[config.training.label].of
-    known = event_columns(config)
+    known = _declared(config)
     for name, label in config.labels.items():
         if label.of != exposure:
             yield f"$.labels.{name}.of is {label.of!r}, but examples are made of {exposure!r} (the training label's)"

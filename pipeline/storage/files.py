@@ -5,14 +5,30 @@ Only local paths are served now. Another storage is one more class with these ca
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pipeline.errors import ConfigError
+
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
+"""Names of what is not there yet, or not any more: hidden, and no collector's. A killed process leaves them behind."""
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name (not path) is a temporary one of ours: it does not exist for a reader."""
+    return TEMPORARY.fullmatch(name) is not None
+
+
+def temporary_path(path: str) -> str:
+    """A fresh temporary name beside `path`."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}.{uuid.uuid4().hex}.tmp"
 
 
 class Files(Protocol):
@@ -25,16 +41,19 @@ class Files(Protocol):
         """Whether a folder is there."""
 
     def names(self, folder: str) -> list[str]:
-        """Sorted names of what lies directly in the folder; empty when it does not exist."""
+        """Sorted names of what lies directly in the folder, temporaries too; empty when it does not exist."""
 
     def glob(self, pattern: str) -> list[str]:
-        """Sorted paths of the files that match a shell pattern."""
+        """Sorted paths of the files that match a shell pattern, without temporaries."""
 
     def size(self, path: str) -> int:
         """Bytes of a file; FileNotFoundError when absent."""
 
     def modified_s(self, path: str) -> float:
-        """When a file or folder last changed, seconds since the epoch."""
+        """When a file or folder last changed, seconds since the epoch; FileNotFoundError when absent."""
+
+    def touch(self, path: str) -> None:
+        """Say that a file or folder changed now; nothing happens when it is absent."""
 
     def open(self, path: str) -> BinaryIO:
         """A seekable file to read."""
@@ -49,7 +68,7 @@ class Files(Protocol):
         """Create a folder and its parents."""
 
     def remove(self, path: str) -> None:
-        """Remove a file or a whole folder; nothing happens when it is absent."""
+        """Remove a file or a whole folder; nothing happens when it is absent. No reader sees half a folder."""
 
     def rename_new(self, source: str, target: str) -> None:
         """Rename a folder to a name that does not exist; FileExistsError when it does."""
@@ -68,13 +87,18 @@ class LocalFiles:
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
     def glob(self, pattern: str) -> list[str]:
-        return sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
+        found = (path for path in glob.glob(pattern) if not is_temporary(os.path.basename(path)))
+        return sorted(path for path in found if os.path.isfile(path))
 
     def size(self, path: str) -> int:
         return os.path.getsize(path)
 
     def modified_s(self, path: str) -> float:
         return os.path.getmtime(path)
+
+    def touch(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)
 
     def open(self, path: str) -> BinaryIO:
         return open(path, "rb")
@@ -83,7 +107,7 @@ class LocalFiles:
         return Path(path).read_bytes()
 
     def write_atomic(self, path: str, content: bytes) -> None:
-        temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+        temporary = temporary_path(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             with open(temporary, "xb") as file:
@@ -99,8 +123,10 @@ class LocalFiles:
         os.makedirs(path, exist_ok=True)
 
     def remove(self, path: str) -> None:
-        if os.path.isdir(path):
-            shutil.rmtree(path)
+        if os.path.isdir(path) and not os.path.islink(path):
+            doomed = temporary_path(path)
+            os.rename(path, doomed)
+            shutil.rmtree(doomed)
         else:
             Path(path).unlink(missing_ok=True)
 

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.errors import DamagedData, MissingInput
-from pipeline.storage.files import files_at
+from pipeline.storage.files import Files, files_at, is_temporary
 
 MANIFEST = "_MANIFEST.json"
+DATA = "data-"
+"""How the folder begins that a publishing writes its files into; one for each."""
 GRACE_S = 86_400.0
-"""A superseded or abandoned data folder is removed when it is older: a reader that began with it has had a day."""
+"""What was superseded or abandoned is removed when that is longer ago: a reader that began with it has had a day."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,30 @@ def read_manifest(folder: str) -> Manifest:
         files = tuple(FileEntry(**entry) for entry in fields.pop("files"))
         return Manifest(files=files, inputs=tuple(fields.pop("inputs")), **fields)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedData(f"{path} is not a manifest ({error}); publish this dataset again") from None
+        raise DamagedData(f"{path} is not a manifest ({error}); remove it and build this day again") from None
 
 
 def write_manifest(folder: str, manifest: Manifest) -> None:
-    """Commit: replace the folder's manifest at once."""
+    """Commit: replace the folder's manifest at once. The grace period of what it supersedes begins now."""
+    _touch_superseded(folder, manifest)
     fields = {**asdict(manifest), "schema_hash": manifest.schema_hash}
     files_at(folder).write_atomic(
         f"{folder}/{MANIFEST}", (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode()
     )
+
+
+def _touch_superseded(folder: str, manifest: Manifest) -> None:
+    """A data folder's time says when it was last in use; a process killed before the commit has only said so early."""
+    try:
+        old = read_manifest(folder)
+    except (MissingInput, DamagedData):
+        return
+    for name in _data_folders(old) - _data_folders(manifest):
+        files_at(folder).touch(f"{folder}/{name}")
+
+
+def _data_folders(manifest: Manifest) -> set[str]:
+    return {entry.name.split("/")[0] for entry in manifest.files if entry.name.startswith(DATA)}
 
 
 def data_files(folder: str) -> list[str]:
@@ -127,15 +144,24 @@ def describe_file(folder: str, name: str, rows: int) -> FileEntry:
 
 
 def sweep(folder: str, now_s: float | None = None, grace_s: float = GRACE_S) -> list[str]:
-    """Remove data folders that the manifest does not name and that are older than the grace period; returns them."""
+    """Remove data folders that the manifest does not name, and temporaries, once their grace is over; returns them."""
     storage = files_at(folder)
-    used = {entry.name.split("/")[0] for entry in read_manifest(folder).files}
+    used = _data_folders(read_manifest(folder))
     now_s = time.time() if now_s is None else now_s
     old = [
         name
         for name in storage.names(folder)
-        if name.startswith("data-") and name not in used and now_s - storage.modified_s(f"{folder}/{name}") > grace_s
+        if (is_temporary(name) or (name.startswith(DATA) and name not in used))
+        and now_s - _modified_s(storage, f"{folder}/{name}", now_s) > grace_s
     ]
     for name in old:
         storage.remove(f"{folder}/{name}")
     return old
+
+
+def _modified_s(storage: Files, path: str, now_s: float) -> float:
+    """When it last changed; now, where another process has just renamed it to what it is to be."""
+    try:
+        return storage.modified_s(path)
+    except FileNotFoundError:
+        return now_s

@@ -21,7 +21,7 @@ def training_days(config: Config, day: Day) -> tuple[list[Day], list[Day]]:
         earliest = add_days(first, training.evaluation_days)
         raise MissingInput(
             f"{day} is too early to train: {training.evaluation_days} days are kept to judge on, and the product "
-            f"begins on {first}. The first day with a model is {earliest}: make train DT={earliest}"
+            f"begins on {first}. The first day with a model is {earliest}: {config.command('train', DT=earliest)}"
         )
     return days_between(add_days(cut, 1 - training.days), cut, first), days_between(add_days(cut, 1), day, first)
 
@@ -35,7 +35,7 @@ def example_folders(config: Config, warehouse: Warehouse, days: list[Day]) -> li
     folders = {day: warehouse.folder(name, day) for day in days}
     if missing := [day for day, folder in folders.items() if not has_manifest(folder)]:
         listed = ", ".join(f"{name}/dt={day}" for day in missing)
-        command = f"make backfill FROM={missing[0]} TO={missing[-1]}"
+        command = config.command("backfill", FROM=missing[0], TO=missing[-1])
         raise MissingInput(f"train needs {listed}, which is not there yet. Build it first: {command}")
     return list(folders.values())
 
@@ -46,14 +46,13 @@ def vocabulary_day(config: Config, train_days: list[Day]) -> Day | None:
     return before if before >= config.product.first_day else None
 
 
-def vocabulary_folders(warehouse: Warehouse, names: Sequence[str], day: Day | None) -> dict[str, str]:
+def vocabulary_folders(config: Config, warehouse: Warehouse, names: Sequence[str], day: Day | None) -> dict[str, str]:
     """Vocabulary -> its folder of that day; empty where there was no vocabulary yet.
 
     Raises MissingInput naming every one that is not there, with the command to type.
     """
     folders = {} if day is None else {name: warehouse.folder(f"vocab/{name}", day) for name in names}
     if missing := [f"vocab/{name}/dt={day}" for name, folder in folders.items() if not has_manifest(folder)]:
-        raise MissingInput(
-            f"train needs {', '.join(missing)}, which is not there yet. Build it first: make day DT={day}"
-        )
+        command = config.command("day", DT=day)
+        raise MissingInput(f"train needs {', '.join(missing)}, which is not there yet. Build it first: {command}")
     return folders

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.config import Config
 from pipeline.days import Day, add_days, day_start_us
 from pipeline.errors import DamagedData
-from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, vocabulary_names
+from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, features_digest, vocabulary_names
 from pipeline.loader import Loader
 from pipeline.models import ModelSpec
 from pipeline.provenance import code_version, source_hash
@@ -95,7 +95,7 @@ class Plan:
         """What the artifact's manifest says of where it comes from."""
         return {
             "origin": self.origin, "run": self.run, "key": self.run, "config_hash": self.config_hash,
-            "code_version": code_version(),
+            "code_version": code_version(), "features": features_digest(self.config),
             "dt": str(self.train_days[-1]), "inputs": self.inputs, "vocabularies": self.snapshots,
             "train_days": list(map(str, self.train_days)), "evaluation_days": list(map(str, self.evaluation_days)),
         }  # fmt: skip
@@ -105,7 +105,7 @@ def make_plan(config: Config, warehouse: Warehouse, day: Day) -> Plan:
     """The training whose evaluation ends on `day`; MissingInput names what is not there and the command to type."""
     train_days, evaluation_days = training_days(config, day)
     folders, later = (example_folders(config, warehouse, days) for days in (train_days, evaluation_days))
-    known = vocabulary_folders(warehouse, vocabulary_names(config), vocabulary_day(config, train_days))
+    known = vocabulary_folders(config, warehouse, vocabulary_names(config), vocabulary_day(config, train_days))
     inputs, snapshots = _digests([*folders, *later]), _digests(known.values())
     config_hash = digest_of(_sections(config))
     run = digest_of([config.product.name, config_hash, inputs, snapshots, [source_hash(name) for name in SOURCES]])[:16]

@@ -7,7 +7,7 @@ highest version there serves. Whatever a killed training left between these poin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,13 @@ from pipeline.artifact import Artifact, load_artifact, record_verdict
 from pipeline.artifact.load import METRICS, VERDICT
 from pipeline.errors import Refused
 from pipeline.schemas import examples
-from pipeline.storage import files_at, has_manifest, read_manifest
+from pipeline.storage import MOST_VERSIONS, files_at, published_versions, read_manifest, serving_version
 from pipeline.training.bootstrap import Scored
 from pipeline.training.evaluation import evaluate
 from pipeline.training.gate import Verdict, judge
 from pipeline.training.plan import Plan
 
 MODELS, CANDIDATES = "models", "candidates"
-MOST_VERSIONS = 99
-"""Of one cut day: versions are compared as numbers, so the counter must keep its two digits."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,8 @@ def judge_candidate(plan: Plan, version: str, scored: Scored, metrics: Mapping[s
 
 
 def in_service(plan: Plan) -> str | None:
-    """The version that serves on the cut day: the highest that was not trained on later days."""
-    versions = [version for version in _versions(plan, MODELS) if int(version) <= int(f"{plan.cut}{MOST_VERSIONS}")]
-    return max(versions, key=int, default=None)
+    """The version that serves on the cut day."""
+    return serving_version(_folder(plan, MODELS), plan.train_days[-1])
 
 
 def incomparable(plan: Plan, artifact: Artifact) -> str | None:
@@ -152,11 +149,8 @@ def _folder(plan: Plan, place: str) -> str:
     return plan.warehouse.path(place, plan.config.model.kind)
 
 
-def _versions(plan: Plan, place: str) -> Iterator[str]:
-    """Published versions, ascending."""
-    folder = _folder(plan, place)
-    names = [name for name in files_at(folder).names(folder) if name.isdigit() and has_manifest(f"{folder}/{name}")]
-    yield from sorted(names, key=int)
+def _versions(plan: Plan, place: str) -> list[str]:
+    return published_versions(_folder(plan, place))
 
 
 def _is_judged(plan: Plan, version: str) -> bool:

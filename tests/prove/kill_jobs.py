@@ -8,10 +8,9 @@ digests must be those of the peaceful run.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -52,22 +51,27 @@ def run(job: str, warehouse: Path, *more: str) -> float:
     return time.monotonic() - start
 
 
-def run_and_kill(job: str, warehouse: Path, after_s: float) -> bool:
-    """Start a job and kill it after a while (its children must end by themselves); whether it was still running."""
-    process = subprocess.Popen(
-        command(job, warehouse, "--dt", DAY),
-        cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """A job that runs, silently."""
+    return subprocess.Popen(
+        arguments, cwd=PROJECT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
-    try:
+
+
+def kill(process: subprocess.Popen[bytes]) -> bool:
+    """kill -9 of the job alone (its children must end by themselves); whether it was still running."""
+    running = process.poll() is None
+    process.kill()
+    process.wait()
+    return running
+
+
+def run_and_kill(job: str, warehouse: Path, after_s: float) -> bool:
+    """Start a job and kill it after a while; whether it was still running."""
+    process = start(command(job, warehouse, "--dt", DAY))
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(after_s)
-        return False
-    except subprocess.TimeoutExpired:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+    return kill(process)
 
 
 def visible(product: Path) -> dict[str, str]:

@@ -33,23 +33,26 @@ TABLES: dict[str, Any] = {
             "kind": "events",
             "path": "raw/events/dt={dt}/*.json",
             "columns": {
-                "event_id": {"from": "id"},
+                **{name: {"from": name} for name in ("event_id", "user_id", "item_id", "room_id", "event_type")},
                 "event_time": {"from": "ts", "time": ["epoch_ms"]},
                 "scene": {"from": "scene"},
                 "position": {"from": "pos", "type": "int"},
-                "duration_ms": {"from": "dur", "type": "long"},
+                "duration_ms": {"from": "dur", "type": "long", "min": 0, "max": 86_400_000},
             },
         },
         "users": {
             "kind": "events",
             "path": "raw/users/dt={dt}/*.json",
-            "columns": {"city": {"from": "city"}, "event_time": {"from": "ts", "time": ["epoch_ms"]}},
+            "columns": {
+                **{name: {"from": name} for name in ("event_id", "user_id", "city")},
+                "event_time": {"from": "ts", "time": ["epoch_ms"]},
+            },
         },
         "streamers": {
             "kind": "events",
             "path": "raw/streamers/dt={dt}/*.json",
             "columns": {
-                "category": {"from": "category"},
+                **{name: {"from": name} for name in ("event_id", "item_id", "category")},
                 "level": {"from": "level", "type": "long"},
                 "event_time": {"from": "ts", "time": ["epoch_ms"]},
             },
@@ -92,8 +95,9 @@ TABLES: dict[str, Any] = {
 
 
 def toy_config(**sections: Any) -> Config:
-    """The toy product, with whole sections replaced."""
-    return parse_config({**TABLES, **sections})
+    """The toy product, with whole sections replaced; its vocabularies are those of its own features."""
+    own = {**TABLES, "vocabularies": {}} if "features" in sections else TABLES
+    return parse_config({**own, **sections})
 
 
 def at(day: datetime.date, hour: float = 12.0) -> datetime.datetime:

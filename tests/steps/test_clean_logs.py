@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import gzip
 import json
@@ -15,7 +16,8 @@ from pyspark.sql import SparkSession
 
 from pipeline.config import Config, load_config
 from pipeline.days import day_start_us
-from pipeline.steps.clean_logs import CleanLogs, clean_logs, raw_lines
+from pipeline.errors import DamagedData
+from pipeline.steps.clean_logs import CleanLogs, clean_logs, last_arrivals, raw_lines
 
 DAY = datetime.date(2026, 1, 3)
 CONF = Path(__file__).parents[2] / "conf"
@@ -59,14 +61,20 @@ class Cleaner:
         self.spark, self.config, self.folder = spark, config, folder
 
     def clean(
-        self, *lines: Any, rooms: tuple[Any, ...] = (ROOM,), files: int = 1, earlier: tuple[str, ...] = ()
+        self,
+        *lines: Any,
+        rooms: tuple[Any, ...] = (ROOM,),
+        users: tuple[Any, ...] = (),
+        files: int = 1,
+        earlier: tuple[str, ...] = (),
     ) -> CleanLogs:
+        """`earlier` are ids of the look-back days, of every source that has any."""
         raw = {}
-        for name, content in {"events": lines, "rooms": rooms, "users": (), "streamers": ()}.items():
+        for name, content in {"events": lines, "rooms": rooms, "users": users, "streamers": ()}.items():
             paths = [self._write(f"{name}-{files}-{i}.json.gz", content[i::files]) for i in range(files)]
             raw[name] = raw_lines(self.spark, paths, self.config.sources[name])
-        seen = self.spark.createDataFrame([(id_,) for id_ in earlier], "event_id string") if earlier else None
-        return clean_logs(self.config, DAY, raw, seen, None)
+        seen = self.spark.createDataFrame([(id_,) for id_ in earlier], "event_id string")
+        return clean_logs(self.config, DAY, raw, dict.fromkeys(("events", "users"), seen) if earlier else {}, None)
 
     def _write(self, name: str, lines: Any) -> str:
         stored = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
@@ -88,6 +96,10 @@ REJECTED = {
     "cut": (json.dumps(show()).encode()[:-9], "malformed", "not one json record"),
     "two objects": (json.dumps(show()).encode() * 2, "malformed", "not one json record"),
     "something behind": (json.dumps(show()).encode() + b"x", "malformed", "not one json record"),
+    "a list's end and something behind": (json.dumps(show()).encode() + b'] {"}', "malformed", "not one json record"),
+    "a list's end and a key": (json.dumps(show()).encode() + b'],"x":[1', "malformed", "not one json record"),
+    "another value of the same object": (json.dumps(show()).encode() + b',"w":{}', "malformed", "not one json record"),
+    "a brace too many": (json.dumps(show()).encode() + b"}", "malformed", "not one json record"),
     "a byte order mark inside a file": (
         b"\xef\xbb\xbf" + json.dumps(show()).encode(),
         "malformed",
@@ -145,6 +157,58 @@ def test_clocks_in_three_spellings_are_one_instant(cleaner: Cleaner) -> None:
     }
     assert times == dict.fromkeys(("ms", "s", "iso", "text"), NOON * 1000)
     cleaned.release()
+
+
+def test_brackets_inside_a_line_are_no_fault(cleaner: Cleaner) -> None:
+    cleaned = cleaner.clean(show(id="a", tags=[1, [2]]), show(id="b", note="x] y"), show(id="c", more={"v": [{}]}))
+    assert fates(cleaned) == {"kept": 3}
+    cleaned.release()
+
+
+def test_lines_without_an_id_are_no_duplicates_of_each_other(cleaner: Cleaner) -> None:
+    tables = cleaner.config.model_dump(by_alias=True)
+    tables["sources"]["events"]["columns"]["event_id"]["required"] = False
+    cleaner.config = Config.model_validate(tables)
+    cleaned = cleaner.clean(show(id=None), show(id=None, pos=1), show(id="", pos=2))
+    assert fates(cleaned) == {"missing_required": 3}
+    cleaned.release()
+
+
+def test_a_line_arrived_on_the_day_it_was_delivered_whatever_it_says(cleaner: Cleaner) -> None:
+    """Without a clock of its own the usual delay is supposed, but within the day; what it says may not be earlier."""
+    midnight = NOON - 12 * 3_600_000
+    cleaned = cleaner.clean(
+        show(id="usual", recv=None), show(id="last", ts=midnight + 86_399_000, recv=None),
+        show(id="old", ts=midnight - 3_600_000, recv=None), show(id="before", ts=midnight - 9000, recv=midnight - 4000),
+        rooms=({**ROOM, "ts": midnight - 8_000_000, "recv": midnight - 7_000_000},),
+    )  # fmt: skip
+    rows = cleaned.events.selectExpr("event_id", "unix_millis(available_at) - unix_millis(event_time) AS ms").collect()
+    assert fates(cleaned) == {"kept": 4}
+    assert {row["event_id"]: row["ms"] for row in rows} == {
+        "usual": 5000, "last": 999, "old": 3_600_000, "before": 9000,
+    }  # fmt: skip
+    cleaned.release()
+
+
+def test_a_statement_of_a_user_that_is_sent_again_is_a_duplicate(cleaner: Cleaner) -> None:
+    said = {"id": "s1", "uid": "u1", "age": "18-24", "ts": NOON, "recv": NOON}
+    cleaned = cleaner.clean(users=(said, {**said, "id": "s2"}, {**said, "id": "s2", "recv": NOON + 1}), earlier=("s1",))
+    assert fates(cleaned, "users") == {"kept": 1, "duplicate": 2}
+    assert [row["event_id"] for row in cleaned.attributes["user"].collect()] == ["s2"]
+    cleaned.release()
+
+
+def test_what_is_said_of_a_room_later_changes_no_judgement_of_before(cleaner: Cleaner) -> None:
+    """A second start that claims an earlier time arrives hours after the event."""
+    early = show(ts=NOON - 5_000_000, recv=NOON - 4_999_000)
+    later = {**ROOM, "id": "again", "ts": NOON - 9_000_000, "recv": NOON + 30_000_000, "anchor": "s0"}
+    for rooms in ((ROOM,), (ROOM, later), (later, ROOM)):
+        cleaned = cleaner.clean(early, show(id="e2"), rooms=rooms)
+        assert fates(cleaned) == {"not_on_air": 1, "kept": 1}
+        assert cleaned.rooms is not None
+        (room,) = cleaned.rooms.collect()
+        assert (room["item_id"], room["started_at"].timestamp()) == ("s1", (NOON - 3_600_000) / 1000)
+        cleaned.release()
 
 
 def test_of_equal_ids_the_first_that_was_available_stays(cleaner: Cleaner) -> None:
@@ -276,40 +340,75 @@ def test_how_files_are_cut_and_rows_are_spread_changes_nothing(cleaner: Cleaner)
             assert ours == theirs
 
 
+HEADER = (
+    "user_id,session_id,session_start,session_size,click_article_id,click_timestamp,click_environment,"
+    "click_deviceGroup,click_os,click_country,click_region,click_referrer_type"
+)
+
+
 def test_delimited_text_by_day_of_the_clock(spark: SparkSession, tmp_path: Path) -> None:
     """A source without a day in its path: a line belongs to the day on which it must have arrived."""
     config = load_config(CONF / "globo.toml", [f"sources.clicks.path={tmp_path}/*.csv"])
-    header = (
-        "user_id,session_id,session_start,session_size,click_article_id,click_timestamp,click_environment,"
-        "click_deviceGroup,click_os,click_country,click_region,click_referrer_type"
-    )
     first = day_start_us(config.product.first_day, config.product.zone) // 1000
     row = "{user},7,0,2,{item},{ts},4,1,17,1,25,2"
     one = [
-        header,
+        HEADER,
         row.format(user=1, item=5, ts=first + 10_000),
         row.format(user=1, item=6, ts=first + 86_400_000),
         "1,2,3",
     ]
     two = [
-        header,
+        HEADER,
         row.format(user='"a ""quoted"", one"', item=5, ts=first + 20_000),
         row.format(user=2, item=5, ts=first + 86_399_000),
         row.format(user=3, item=5, ts=""),
     ]
     for name, lines in (("one", one), ("two", two)):
         (tmp_path / f"{name}.csv").write_text("\r\n".join(lines) + "\r\n")
-    raw = {"clicks": raw_lines(spark, sorted(map(str, tmp_path.glob("*.csv"))), config.sources["clicks"])}
-    cleaned = clean_logs(config, config.product.first_day, raw, None, None)
-    assert fates(cleaned, "clicks") == {"header": 2, "kept": 2, "malformed": 1, "missing_required": 1}
+    source = config.sources["clicks"]
+    found = raw_lines(spark, sorted(map(str, tmp_path.glob("*.csv"))), source)
+    arrived = {row["source_file"]: row["arrived"] for row in last_arrivals(config, source, found).collect()}
+    raw = {"clicks": dataclasses.replace(found, arrived=arrived)}
+    cleaned = clean_logs(config, config.product.first_day, raw, {}, None)
+    assert fates(cleaned, "clicks") == {"kept": 2}
     kept = {(r["user_id"], r["item_id"], r["event_id"]) for r in cleaned.events.collect()}
     assert kept == {
         ("1", "5", f"1-7-5-{first + 10_000}"),
         ('a "quoted", one', "5", f'a "quoted", one-7-5-{first + 20_000}'),
     }
     cleaned.release()
-    next_day = clean_logs(config, config.product.first_day + datetime.timedelta(days=1), raw, None, None)
-    assert fates(next_day, "clicks") == {"kept": 2}, (
-        "the line of the next midnight, and the one that needs its five seconds"
+    next_day = clean_logs(config, config.product.first_day + datetime.timedelta(days=1), raw, {}, None)
+    assert fates(next_day, "clicks") == {"header": 2, "kept": 2, "malformed": 1, "missing_required": 1}, (
+        "the line of the next midnight, the one that needs its five seconds, and with the last clock of each file its "
+        "lines without one"
     )
     next_day.release()
+
+
+def clicks(*lines: str) -> bytes:
+    return "".join(line + "\n" for line in lines).encode()
+
+
+def test_files_of_one_source_have_one_header(spark: SparkSession, tmp_path: Path) -> None:
+    source = load_config(CONF / "globo.toml").sources["clicks"]
+    for name, content in {
+        "a": b"",
+        "b": clicks("user_id,x", "1,2"),
+        "c": b"\xef\xbb\xbf" + clicks("user_id,x"),
+    }.items():
+        (tmp_path / f"{name}.csv").write_bytes(content)
+    paths = sorted(map(str, tmp_path.glob("*.csv")))
+    assert raw_lines(spark, paths, source).header == "user_id,x"
+    assert raw_lines(spark, paths[:1], source).header is None
+    (tmp_path / "d.csv").write_bytes(clicks("x,user_id", "2,1"))
+    with pytest.raises(DamagedData, match=r"d\.csv begins with the header 'x,user_id', but .*b\.csv with 'user_id,x'"):
+        raw_lines(spark, [*paths, str(tmp_path / "d.csv")], source)
+
+
+def test_a_delimited_line_of_thousands_of_fields_is_one_malformed_line(spark: SparkSession, tmp_path: Path) -> None:
+    config = load_config(CONF / "globo.toml")
+    (tmp_path / "a.csv").write_bytes(clicks(HEADER, "," * 30_000, "1," * 25_000))
+    raw = {"clicks": raw_lines(spark, [str(tmp_path / "a.csv")], config.sources["clicks"])}
+    cleaned = clean_logs(config, config.product.first_day, raw, {}, None)
+    assert fates(cleaned, "clicks") == {"header": 1, "malformed": 2}
+    cleaned.release()

@@ -77,7 +77,7 @@ def test_every_fault_is_named_at_once_with_its_place() -> None:
 
 def test_two_sums_of_one_name_are_refused() -> None:
     columns = dict(TABLES["sources"]["events"]["columns"])
-    columns |= {name: {"from": name, "type": "long"} for name in ("a", "a_b")}
+    columns |= {name: {"from": name, "type": "long", "min": 0, "max": 9} for name in ("a", "a_b")}
     sources = {**TABLES["sources"], "events": {**TABLES["sources"]["events"], "columns": columns}}
     one = {"x": {"sum": "c_d.a_b"}}
     check_features(toy_config(sources=sources, features={"user": one}))

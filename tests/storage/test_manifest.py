@@ -12,16 +12,19 @@ import pytest
 
 from pipeline.errors import ConfigError, DamagedData, MissingInput
 from pipeline.storage import (
+    GRACE_S,
     MANIFEST,
     FileEntry,
     Manifest,
     data_files,
     describe_file,
     files_at,
+    is_temporary,
     read_manifest,
     sweep,
     write_manifest,
 )
+from pipeline.storage.files import LocalFiles, temporary_path
 
 
 def manifest(*files: FileEntry) -> Manifest:
@@ -85,6 +88,62 @@ def test_sweep_removes_only_old_folders_that_nobody_lists(tmp_path: Path) -> Non
     write_manifest(str(tmp_path), manifest(FileEntry("data-live/a", 1, 1, "ff")))
     assert sweep(str(tmp_path), now_s=100_000) == ["data-old"]
     assert sorted(os.listdir(tmp_path)) == [MANIFEST, "data-fresh", "data-live"]
+
+
+def test_the_grace_of_a_superseded_folder_begins_when_it_is_superseded(tmp_path: Path) -> None:
+    """However long ago it was written: a reader may have opened the old manifest a second ago."""
+    for name in ("data-old", "data-new"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    write_manifest(str(tmp_path), manifest(FileEntry("data-old/a", 1, 1, "ff")))
+    write_manifest(str(tmp_path), manifest(FileEntry("data-new/a", 1, 1, "ff")))
+    assert sweep(str(tmp_path)) == []
+    superseded = os.path.getmtime(tmp_path / "data-old")
+    assert os.path.getmtime(tmp_path / "data-new") == 0
+    assert sweep(str(tmp_path), now_s=superseded + GRACE_S) == []
+    assert sweep(str(tmp_path), now_s=superseded + GRACE_S + 1) == ["data-old"]
+
+
+def test_a_process_killed_before_its_commit_costs_the_old_dataset_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data-old").mkdir()
+    old, new = (manifest(FileEntry(f"data-{name}/a", 1, 1, "ff")) for name in ("old", "new"))
+    write_manifest(str(tmp_path), old)
+    with monkeypatch.context() as killed:
+        killed.setattr(LocalFiles, "write_atomic", lambda *_: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            write_manifest(str(tmp_path), new)
+    assert read_manifest(str(tmp_path)) == old
+    os.utime(tmp_path / "data-old", (0, 0))
+    write_manifest(str(tmp_path), new)
+    assert sweep(str(tmp_path)) == []
+
+
+def test_a_temporary_is_seen_by_no_reader_and_swept_after_the_grace(tmp_path: Path) -> None:
+    write_manifest(str(tmp_path), manifest())
+    left = [temporary_path(f"{tmp_path}/{name}") for name in (MANIFEST, "part-0.json.gz")]
+    for path, age in zip(left, (0, 90_000), strict=True):
+        Path(path).write_bytes(b"half")
+        os.utime(path, (age, age))
+    assert files_at(str(tmp_path)).glob(f"{tmp_path}/.*") == files_at(str(tmp_path)).glob(f"{tmp_path}/*.gz*") == []
+    assert sweep(str(tmp_path), now_s=100_000) == [os.path.basename(left[0])]
+    assert sorted(os.listdir(tmp_path)) == sorted([MANIFEST, os.path.basename(left[1])])
+
+
+@pytest.mark.parametrize("name", ["a.tmp", ".a.tmp", f"a.{'0' * 32}.tmp", f".{'0' * 32}.tmp", ".a.json.gz"])
+def test_a_collectors_temporary_is_none_of_ours(name: str) -> None:
+    assert not is_temporary(name)
+
+
+def test_a_folder_that_is_being_removed_is_gone_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "raw").mkdir()
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda path: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            files_at(str(tmp_path)).remove(f"{tmp_path}/raw")
+    (left,) = os.listdir(tmp_path)
+    assert is_temporary(left)
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:

@@ -50,9 +50,9 @@ def test_the_vocabulary_is_that_of_the_day_before_the_newest_training_rows() -> 
 def test_missing_vocabularies_are_named_with_the_command(tmp_path: Path) -> None:
     warehouse = Warehouse(str(tmp_path), "live")
     publish_vocabulary(warehouse, "item_id", DAYS[0], ["a"])
-    assert vocabulary_folders(warehouse, ["item_id"], DAYS[0]) == {
+    assert vocabulary_folders(small_config(), warehouse, ["item_id"], DAYS[0]) == {
         "item_id": warehouse.folder("vocab/item_id", DAYS[0])
     }
     with pytest.raises(MissingInput, match=r"needs vocab/user_id/dt=2026-01-01, which.*make day DT=2026-01-01"):
-        vocabulary_folders(warehouse, ["item_id", "user_id"], DAYS[0])
-    assert vocabulary_folders(warehouse, ["item_id", "user_id"], None) == {}
+        vocabulary_folders(small_config(), warehouse, ["item_id", "user_id"], DAYS[0])
+    assert vocabulary_folders(small_config(), warehouse, ["item_id", "user_id"], None) == {}

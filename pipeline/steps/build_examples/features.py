@@ -49,7 +49,7 @@ def _dated(config: Config, points: DataFrame) -> DataFrame:
     ready = local_day(shifted(F.col("event_time"), -config.profiles.ready_after_s * SECOND_US), zone)
     days = [local_day(F.col("event_time"), zone).alias("_day"), F.date_sub(ready, 1).alias("_profile_day")]
     written = [(full, feature.sql) for full, _, feature in _declared(config) if feature.sql is not None]
-    return points.select("*", *days, *[F.expr(sql).cast("float").alias(f"_sql_{full}") for full, sql in written])
+    return points.select("*", *days, *[F.expr(sql).try_cast("float").alias(f"_sql_{full}") for full, sql in written])
 
 
 def _with_sequences(

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from pipeline import schemas
 from pipeline.config import Config, Source
-from pipeline.days import Day
+from pipeline.days import Day, add_days
 from pipeline.schemas import Columns
 from pipeline.steps.clean_logs.bots import with_bots
 from pipeline.steps.clean_logs.columns import text_of, value_of
@@ -25,7 +25,7 @@ from pipeline.steps.clean_logs.lines import raw_lines as raw_lines
 from pipeline.steps.clean_logs.rooms import rooms_known, still_of_use
 from pipeline.steps.clean_logs.rules import RULES as RULES
 from pipeline.steps.clean_logs.rules import TEXT, VALUE, Context, verdict
-from pipeline.steps.instants import local_day, shifted
+from pipeline.steps.instants import day_start, local_day, shifted
 
 KEPT, DUPLICATE, BLANK, HEADER = "kept", "duplicate", "blank", "header"
 NOT_REJECTED = (KEPT, DUPLICATE, BLANK, HEADER)
@@ -47,13 +47,14 @@ def clean_logs(
     config: Config,
     day: Day,
     raw: Mapping[str, RawLines],
-    earlier_events: DataFrame | None,
+    earlier: Mapping[str, DataFrame],
     earlier_rooms: DataFrame | None,
 ) -> CleanLogs:
     """Judge every line of every source; a pure function of the day's lines and of the days before.
 
-    `raw` has the lines of each source that a dataset uses; `earlier_events` the event ids of the look-back days;
-    `earlier_rooms` the rooms of the day before. Lines are read and parsed once: `release()` gives that memory back.
+    `raw` has the lines of each source that a dataset uses; `earlier`, by source, the event ids of the look-back days
+    (a room that is told twice stays one room, so its source needs none); `earlier_rooms` the rooms of the day before.
+    Lines are read and parsed once: `release()` gives that memory back.
     """
     datasets = config.datasets
     judged: dict[str, DataFrame] = {}
@@ -61,8 +62,9 @@ def clean_logs(
         rooms = None
         if name == datasets.events and datasets.rooms is not None:
             rooms = rooms_known(_kept(judged[datasets.rooms]), earlier_rooms)
-        ids = earlier_events if name == datasets.events else None
-        judged[name] = _judge(config, day, name, raw[name], rooms, ids).persist(StorageLevel.MEMORY_AND_DISK)
+        judged[name] = _judge(config, day, name, raw[name], rooms, earlier.get(name)).persist(
+            StorageLevel.MEMORY_AND_DISK
+        )
     return CleanLogs(
         events=_events(config, _kept(judged[datasets.events])),
         quarantine=_union([_quarantine(name, table) for name, table in judged.items()]),
@@ -88,7 +90,7 @@ def _judge(
 ) -> DataFrame:
     """Each line with its `fate`, its `detail` and the columns of its source; the bytes only where it is rejected."""
     source = config.sources[name]
-    lines = _of_the_day(config, day, source, _valued(source, raw, config.clean.max_line_bytes))
+    lines = _of_the_day(config, day, source, raw, _valued(config, day, source, raw))
     if rooms is not None:
         known = rooms.drop("item_id").withColumnRenamed("room_id", f"{VALUE}room_id")
         lines = lines.join(F.broadcast(known), on=f"{VALUE}room_id", how="left")  # some days of broadcasts: small
@@ -105,35 +107,61 @@ def _judge(
     )
 
 
-def _valued(source: Source, raw: RawLines, max_bytes: int) -> DataFrame:
+def _valued(config: Config, day: Day, source: Source, raw: RawLines) -> DataFrame:
     """Lines with `fate` (blank, header or null), the parsed `fields`, each column's text and value, and both clocks."""
     line = F.col("line")
     fate = F.when(is_blank(line), F.lit(BLANK))
     if raw.header is not None:
         fate = F.when(F.rtrim(line.cast("string"), F.lit("\r")) == F.lit(raw.header), F.lit(HEADER)).otherwise(fate)
     fields = field_names(source, raw)
-    table = raw.table.withColumn("fate", fate).withColumn("fields", parsed(readable(line, max_bytes), source, fields))
+    table = raw.table.withColumn("fate", fate).withColumn(
+        "fields", parsed(readable(line, config.clean.max_line_bytes), source, fields)
+    )
     if any(column.sql is not None for column in source.columns.values()):
         table = table.select("*", "fields.*")
     table = table.withColumns({TEXT + name: text_of(column, "fields") for name, column in source.columns.items()})
     table = table.withColumns(
         {VALUE + name: value_of(column, F.col(TEXT + name)) for name, column in source.columns.items()}
     )
-    return table.withColumns({"event_time": F.col(f"{VALUE}event_time"), "available_at": _available(source)})
+    return table.withColumns(
+        {"event_time": F.col(f"{VALUE}event_time"), "available_at": _available(config, day, source)}
+    )
 
 
-def _available(source: Source) -> Column:
+def _available(config: Config, day: Day, source: Source) -> Column:
+    """When the line could be known. One that was delivered on `day` was not known before, whatever it says; where it
+    says nothing, it came with the usual delay, but on that day. (What it says of a later day is a rule's business.)"""
     said = F.col(f"{VALUE}available_at") if "available_at" in source.columns else F.lit(None).cast("timestamp")
-    return F.coalesce(said, shifted(F.col(f"{VALUE}event_time"), source.delay_s * 1_000_000))
+    usual = shifted(F.col(f"{VALUE}event_time"), source.delay_s * 1_000_000)
+    if not source.has_day:
+        return F.coalesce(said, usual)
+    begin, end = (day_start(d, config.product.zone) for d in (day, add_days(day, 1)))
+    known = F.coalesce(said, F.when(usual.isNotNull(), F.least(usual, shifted(end, -1))))
+    return F.when(known.isNotNull(), F.greatest(known, begin))
 
 
-def _of_the_day(config: Config, day: Day, source: Source, lines: DataFrame) -> DataFrame:
-    """Where the path names no day: the lines that arrived on it; those without a clock belong to the first day."""
+def _of_the_day(config: Config, day: Day, source: Source, raw: RawLines, lines: DataFrame) -> DataFrame:
+    """Where the path names no day: the lines that arrived on it.
+
+    A line without a clock arrived with the last one of its file that has one, so that a file that comes later changes
+    no earlier day; a file without any clock belongs to the first day.
+    """
     if source.has_day:
         return lines
-    arrived = F.coalesce(local_day(F.col("available_at"), config.product.zone), F.lit(config.product.first_day))
+    files = lines.sparkSession.createDataFrame(list(raw.arrived.items()), "source_file string, _file_arrived date")
     first = F.lit(config.product.first_day)
-    return lines.where(F.greatest(arrived, first) == F.lit(day))
+    arrived = F.greatest(F.coalesce(_arrived(config), "_file_arrived"), first)  # skips nulls
+    return lines.join(F.broadcast(files), on="source_file", how="left").where(arrived == F.lit(day))
+
+
+def last_arrivals(config: Config, source: Source, raw: RawLines) -> DataFrame:
+    """For a source whose path names no day: `source_file`, and `arrived`, the latest day on which a line of it came."""
+    lines = _valued(config, config.product.first_day, source, raw).withColumn("arrived", _arrived(config))
+    return lines.groupBy("source_file").agg(F.max("arrived").alias("arrived")).where("arrived is not null")
+
+
+def _arrived(config: Config) -> Column:
+    return local_day(F.col("available_at"), config.product.zone)
 
 
 def _without_duplicates(lines: DataFrame, earlier: DataFrame | None) -> DataFrame:

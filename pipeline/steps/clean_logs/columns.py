@@ -33,8 +33,8 @@ def value_of(column: Column, text: SparkColumn) -> SparkColumn:
 
 
 def missing(source: Source, name: str) -> bool:
-    """Whether a row without this column is of no use: declared so, or the clock."""
-    return source.columns[name].required or name == "event_time"
+    """Whether a row without this column is of no use: declared so, the clock, or what tells it from a duplicate."""
+    return source.columns[name].required or name in ("event_time", "event_id")
 
 
 def _time(formats: tuple[str, ...], text: SparkColumn) -> SparkColumn:

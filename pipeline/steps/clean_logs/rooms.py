@@ -12,7 +12,10 @@ from pipeline.steps.instants import day_start
 
 
 def rooms_known(said: DataFrame, earlier: DataFrame | None) -> DataFrame:
-    """One row a room: the earliest start and end that were said, with when they could be known; order-free."""
+    """One row a room: its start and its end as they were said first; order-free.
+
+    What is said later of a room changes nothing: a judgement on an event depends on what was known when it arrived.
+    """
     start, end = F.col("event_type") == "start", F.col("event_type") == "end"
     today = said.select(
         "room_id",
@@ -23,7 +26,12 @@ def rooms_known(said: DataFrame, earlier: DataFrame | None) -> DataFrame:
         F.when(end, F.col("available_at")).alias("end_available_at"),
     )
     both = today if earlier is None else today.unionByName(earlier.select(*schemas.ROOMS))
-    return both.groupBy("room_id").agg(*[_earliest(name) for name in schemas.ROOMS if name != "room_id"])
+    told = both.groupBy("room_id").agg(
+        _first_said("start_available_at", "started_at").alias("start"),
+        _first_said("end_available_at", "ended_at").alias("end"),
+    )
+    columns = {name: F.coalesce(*[F.col(f"{side}.{name}") for side in sides]) for name, sides in _SIDES.items()}
+    return told.select("room_id", *[column.alias(name) for name, column in columns.items()])
 
 
 def still_of_use(config: Config, day: Day, rooms: DataFrame) -> DataFrame:
@@ -32,5 +40,16 @@ def still_of_use(config: Config, day: Day, rooms: DataFrame) -> DataFrame:
     return rooms.where(F.col("ended_at").isNull() | (F.col("ended_at") >= oldest)).select(*schemas.ROOMS)
 
 
-def _earliest(name: str) -> Column:
-    return F.min(name).alias(name)
+_SIDES = {
+    "item_id": ("start", "end"),
+    "started_at": ("start",),
+    "start_available_at": ("start",),
+    "ended_at": ("end",),
+    "end_available_at": ("end",),
+}
+"""Which statement each column is taken from."""
+
+
+def _first_said(available: str, time: str) -> Column:
+    """The statement that could be known first, as one: its clocks and its item belong together."""
+    return F.min(F.when(F.col(available).isNotNull(), F.struct(available, time, "item_id")))

@@ -1,0 +1,205 @@
+"""What must hold between the tables of a config: a name that one of them uses is declared by another.
+
+A fault is (place, message), the place as a dotted path from the table that is checked. Plain functions find them;
+refuse() raises them together.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+if TYPE_CHECKING:
+    from pipeline.config import Column, Config, Feature
+
+Fault = tuple[str, str]
+
+RESERVED = {
+    **dict.fromkeys(("line", "source_file", "fields", "fate", "verdict", "detail"), "the steps of cleaning"),
+    **dict.fromkeys(("bot_rule", "bot_available_at"), "the verdicts on robots"),
+    **dict.fromkeys(("id", "key", "keys", "event_day"), "the sums of a day"),
+    **dict.fromkeys(("said_at", "said_event", "profile_day"), "the profiles"),
+    "example_id": "the examples",
+}
+"""Names that a column of a source cannot have: a table on its way holds a column of that name already."""
+RESERVED_PREFIXES = ("text_", "value_")
+"""And these: what cleaning makes of each column. (A leading underscore is no Name.)"""
+NEEDED = {
+    "events": ("event_id", "event_type", "event_time", "user_id", "item_id"),
+    "rooms": ("event_id", "event_type", "event_time", "room_id", "item_id"),
+    "attributes.user": ("event_id", "event_time", "user_id"),
+    "attributes.item": ("event_id", "event_time", "item_id"),
+}
+"""Columns without which a source cannot fill a dataset."""
+BROADCAST = ("start", "end")
+"""What a line of the rooms source says."""
+
+
+def refuse(faults: Iterable[Fault]) -> None:
+    """Raise what pydantic reports at each place, if there is any."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("refused", "{message}", {"message": message}),
+            loc=tuple(place.split(".")),
+            input={},
+        )
+        for place, message in faults
+    ]
+    if details:
+        raise ValidationError.from_exception_data("config", details)
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """`must be one of ['malformed', ...], got rule 'malfrmed'; did you mean 'malformed'?`."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"must be one of {names}, got {what} {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def column_faults(columns: Mapping[str, Column], fields: tuple[str, ...] | None) -> list[Fault]:
+    """Every fault among the columns of one source, whose lines have these `fields` (None: not said here)."""
+    return [*_clocks(columns), *_reserved(columns), *_unknown_fields(columns, fields)]
+
+
+def cross_faults(config: Config) -> list[Fault]:
+    """Every fault between the tables."""
+    sources = list(_unknown_sources(config))
+    crosses = list(_unknown_crosses(config))
+    found = [*sources, *crosses, *_unknown_labels(config), *_taken_names(config), *_unknown_vocabularies(config)]
+    return found if sources else [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config)]
+
+
+def _clocks(columns: Mapping[str, Column]) -> Iterator[Fault]:
+    if "event_time" not in columns:
+        yield "event_time", 'is missing: say when a line happened, such as { from = "ts", time = ["epoch_ms"] }'
+    for clock in ("event_time", "available_at"):
+        if clock in columns and columns[clock].time is None:
+            yield f"{clock}.time", 'is missing: say how the clock is written, such as time = ["epoch_ms"]'
+
+
+def _reserved(columns: Mapping[str, Column]) -> Iterator[Fault]:
+    for name in columns:
+        if name in RESERVED:
+            yield name, f"is a name that {RESERVED[name]} need for themselves; call the column something else"
+        elif prefix := next((prefix for prefix in RESERVED_PREFIXES if name.startswith(prefix)), None):
+            yield name, f"begins with {prefix!r}, as what cleaning adds does; call the column something else"
+
+
+def _unknown_fields(columns: Mapping[str, Column], fields: tuple[str, ...] | None) -> Iterator[Fault]:
+    for name, column in columns.items():
+        if column.source is not None and "`" in column.source:
+            yield f"{name}.from", f"must be the name of a field, without a backtick, got {column.source!r}"
+        elif fields is not None and column.source is not None and column.source not in fields:
+            yield f"{name}.from", unknown("field", column.source, fields)
+
+
+def _used(config: Config) -> dict[str, str]:
+    """Dataset -> the source that fills it."""
+    used = {"events": config.datasets.events, "rooms": config.datasets.rooms}
+    used |= {f"attributes.{entity}": source for entity, source in config.datasets.attributes.items()}
+    return {place: source for place, source in used.items() if source is not None}
+
+
+def _unknown_sources(config: Config) -> Iterator[Fault]:
+    for place, source in _used(config).items():
+        if source not in config.sources:
+            yield f"datasets.{place}", f"names source {source!r}; declared are {sorted(config.sources)}"
+
+
+def _missing_columns(config: Config) -> Iterator[Fault]:
+    for place, source in _used(config).items():
+        in_rooms = ("room_id",) if place == "events" and config.datasets.rooms is not None else ()
+        declared = config.sources[source].columns
+        if absent := [name for name in (*NEEDED[place], *in_rooms) if name not in declared]:
+            yield f"sources.{source}.columns", f"must declare {absent} to fill $.datasets.{place}, got {list(declared)}"
+
+
+def _rooms(config: Config) -> Iterator[Fault]:
+    rooms = config.datasets.rooms
+    if rooms is None:
+        return
+    if rooms == config.datasets.events:
+        yield "datasets.rooms", f"must be another source than that of events, got {rooms!r}"
+    event_type = config.sources[rooms].columns.get("event_type")
+    values = [] if event_type is None or event_type.values is None else list(event_type.values.values())
+    if event_type is not None and not set(BROADCAST) <= set(values):
+        example = 'values = { opened = "start", closed = "end" }'
+        message = f"must say which raw values mean the start and the end of a room, such as {example}, got {values}"
+        yield f"sources.{rooms}.columns.event_type.values", message
+
+
+def _unknown_labels(config: Config) -> Iterator[Fault]:
+    if config.training.label not in config.labels:
+        yield "training.label", f"is {config.training.label!r}; declared labels are {sorted(config.labels)}"
+
+
+def _unknown_crosses(config: Config) -> Iterator[Fault]:
+    from pipeline.features import id_feature_names
+
+    names = id_feature_names(config.features)
+    for cross, declared in config.features.cross.items():
+        for part in declared.of:
+            if part not in names:
+                yield f"features.cross.{cross}.of", f"names {part!r}; id features are {sorted(names)}"
+
+
+def _taken_names(config: Config) -> Iterator[Fault]:
+    """Features that would be called like a column of the examples, or of the events that they come from."""
+    from pipeline.schemas import EXAMPLES
+
+    events = config.sources.get(config.datasets.events)
+    declared = {} if events is None else events.columns
+    for group in ("user", "item", "context", "sequence"):
+        for name in getattr(config.features, group):
+            full = f"{group}_{name}"
+            if full in EXAMPLES:
+                yield f"features.{group}.{name}", f"would be column {full}, which examples have already"
+            elif full in declared:
+                yield f"features.{group}.{name}", f"would be column {full}, which events have already; rename either"
+
+
+def _unknown_vocabularies(config: Config) -> Iterator[Fault]:
+    from pipeline.features import vocabulary_names
+
+    features = config.features.model_copy(update={"cross": {}})  # they need no vocabulary, and may be at fault
+    names = vocabulary_names(config.model_copy(update={"features": features}))
+    for name in config.vocabularies:
+        if name not in names:
+            yield f"vocabularies.{name}", f"{unknown('vocabulary', name, names)}: those are what the features need"
+
+
+def _unknown_event_types(config: Config) -> Iterator[Fault]:
+    """Event types that no line can have; their counts and labels would be 0 for ever."""
+    source = config.datasets.events
+    event_type = config.sources[source].columns.get("event_type")
+    if event_type is None or event_type.values is None:
+        return
+    known = sorted(set(event_type.values.values()))
+    for place, name in _event_types(config):
+        if name not in known:
+            yield place, f"{unknown('event type', name, known)}: $.sources.{source}.columns.event_type.values says so"
+
+
+def _event_types(config: Config) -> Iterator[Fault]:
+    """(place, event type) wherever one is named."""
+    if config.clean.bots is not None:
+        yield "clean.bots.event", config.clean.bots.event
+    for name, label in config.labels.items():
+        yield f"labels.{name}.of", label.of
+        yield f"labels.{name}.event", label.event
+    for entity in ("user", "item"):
+        for name, feature in getattr(config.features, entity).items():
+            yield from ((f"features.{entity}.{name}.{key}", event) for key, event in _events_of(feature))
+    for name, sequence in config.features.sequence.items():
+        yield from ((f"features.sequence.{name}.events", event) for event in sequence.events)
+
+
+def _events_of(feature: Feature) -> Iterator[tuple[str, str]]:
+    measures = [("count", feature.count), ("sum", feature.sum), *(("rate", part) for part in feature.rate or ())]
+    yield from ((key, measure.partition(".")[0]) for key, measure in measures if measure is not None)
+    if feature.since is not None:
+        yield "since", feature.since
