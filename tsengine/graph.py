@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,18 +32,19 @@ class Node:
     """One application of a primitive; also the handle of its result, with Python's operators.
 
     Fields: graph, id (topological), op, inputs, attrs, spec (None for an operation without a result), name, site (the
-    user's file and line).
+    user's file and line), control (operations that run whenever this node does).
     """
 
-    __slots__ = ("graph", "id", "op", "inputs", "attrs", "spec", "name", "site")
-    __array_ufunc__ = None  # so that `array * node` asks the node, not NumPy
+    __slots__ = ("graph", "id", "op", "inputs", "attrs", "spec", "name", "site", "control")
     __iter__ = None  # otherwise __getitem__ would make a node iterable for ever
+    __hash__ = object.__hash__  # `==` builds a node; as a key of a dictionary a node is itself
 
     def __init__(
         self, graph: Graph, op: OpDef, inputs: tuple[Node, ...], attrs: dict[str, Any], spec: Spec | None, name: str
     ) -> None:
         self.graph, self.op, self.inputs, self.attrs, self.spec, self.name = graph, op, inputs, attrs, spec, name
         self.site = user_site()
+        self.control = graph.controlling(inputs)
         self.id = graph.append(self)
 
     @property
@@ -122,6 +124,24 @@ class Node:
     def __ge__(self, other: Any) -> Node:
         return binary("greater_equal", self, other)
 
+    def __eq__(self, other: Any) -> Node:  # type: ignore[override]
+        return binary("equal", self, other)
+
+    def __ne__(self, other: Any) -> Node:  # type: ignore[override]
+        return binary("not_equal", self, other)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Node:
+        """`np.exp(node)` and `array * node` build nodes."""
+        from tsengine.ops.numpy_functions import of_ufunc
+
+        return of_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Node:
+        """`np.sum(node, axis=0)` builds a node."""
+        from tsengine.ops.numpy_functions import of_function
+
+        return of_function(function, inputs, options)
+
     def __getitem__(self, key: Any) -> Node:
         from tsengine.ops.slicing import getitem
 
@@ -137,6 +157,7 @@ class Graph:
         self.names = Names()
         self.store = VariableStore()
         self._by_name: dict[str, Node] = {}
+        self._control: list[tuple[Node, ...]] = []
 
     def append(self, node: Node) -> int:
         """Take a node in; returns its id."""
@@ -157,6 +178,36 @@ class Graph:
     def name_scope(self, name: str) -> NameScope:
         """Prefix the names of the nodes made in a `with` block."""
         return NameScope(self.names, name)
+
+    @contextmanager
+    def control_dependencies(self, operations: Iterable[Node]) -> Iterator[None]:
+        """Whoever runs a node made in this block runs these operations too.
+
+        That is all: what a node reads of a variable is its value from the start of the run, whatever is updated in it,
+        and updates run in the order in which they were made.
+        """
+        wanted = tuple(operations)
+        for node in wanted:
+            if node.graph is not self:
+                raise GraphError(f"{describe(node)} is not an element of this graph: it cannot control its nodes")
+        self._control.append(wanted)
+        try:
+            yield
+        finally:
+            self._control.pop()
+
+    def controlling(self, inputs: tuple[Node, ...]) -> tuple[Node, ...]:
+        """The operations of the open blocks that a new node with these inputs does not depend on anyway."""
+        if not self._control:
+            return ()
+        known = {node.id for node in inputs}
+        return tuple({node.id: node for block in self._control for node in block if node.id not in known}.values())
+
+    def to_dot(self) -> str:
+        """The graph in the language of Graphviz; `dot -Tsvg` draws it."""
+        from tsengine.drawing import to_dot
+
+        return to_dot(self.nodes)
 
     def trainable_variables(self) -> list[Variable]:
         """The variables that optimizers change, in the order they were made."""
@@ -250,6 +301,18 @@ def describe(node: Node) -> str:
     """A node in words for an error: name, op, inputs with shapes, where the user made it."""
     given = ", ".join(f"'{item.name}' {item.spec}" for item in node.inputs)
     return f"'{node.name}' (op {node.op.name}, inputs {given or 'none'}, made at {format_site(node.site)})"
+
+
+def pulled_in(targets: list[Node], stop: frozenset[int] = frozenset()) -> list[Node]:
+    """The operations that control what the targets need, and what those need, in order; not the targets."""
+    found: dict[int, Node] = {}
+    pending = targets
+    while pending:
+        controlled = [item for node in ancestors(pending, stop) if node.id not in stop for item in node.control]
+        pending = [node for node in controlled if node.id not in found]
+        found |= {node.id: node for node in pending}
+    wanted = {node.id for node in targets}
+    return [found[key] for key in sorted(found) if key not in wanted]
 
 
 def ancestors(targets: Iterable[Node], stop: frozenset[int] = frozenset()) -> list[Node]:

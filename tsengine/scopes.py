@@ -7,13 +7,15 @@ when used as a statement and restores the one before when used as a context mana
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tsengine.errors import GraphError
 
 if TYPE_CHECKING:
-    from tsengine.graph import Graph
+    from tsengine.graph import Graph, Node
 
 _VALID_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.\-/]*")
 _default_graphs: list[Graph] = []
@@ -101,3 +103,8 @@ class NameScope:
 def name_scope(name: str) -> NameScope:
     """A name scope of the default graph."""
     return get_default_graph().name_scope(name)
+
+
+def control_dependencies(operations: Iterable[Node]) -> AbstractContextManager[None]:
+    """Whoever runs a node made in this block runs these operations too (in the default graph)."""
+    return get_default_graph().control_dependencies(operations)

@@ -19,7 +19,8 @@ from tsengine.compiler.program import Program
 from tsengine.errors import GraphError
 from tsengine.feeds import check_key, fed_array
 from tsengine.fetches import Fetches
-from tsengine.graph import Graph, Node
+from tsengine.graph import Graph, Node, pulled_in
+from tsengine.profile import Profile
 from tsengine.scopes import get_default_graph
 from tsengine.specs import Array, spec_of
 
@@ -64,20 +65,22 @@ class Session:
             raise ValueError(f"kernels must be 'numpy', got {kernels!r}")
         self.graph = graph or get_default_graph()
         self.stats = Stats()
+        self.profile: Profile | None = None
         self._disable, self._checked = frozenset(disable), checked
         self._structures: dict[tuple[tuple[int, ...], tuple[int, ...]], _Structure] = {}
         self._closed = False
 
-    def run(self, fetches: Any, feed_dict: Mapping[Node, Any] | None = None) -> Any:
+    def run(self, fetches: Any, feed_dict: Mapping[Node, Any] | None = None, *, profile: bool = False) -> Any:
         """The values of the fetches in the structure they were given: arrays (copies), scalars, None for operations.
 
         Any node with a value may be fed; the feed holds for this run only. Updates happen after everything was read.
+        With `profile` every step is timed: `print(session.profile)` shows where the run's time went.
         """
         taken = Fetches(fetches, self.graph)
         feeds = {check_key(key, self.graph): value for key, value in (feed_dict or {}).items()}
         structure = self._structure(taken.nodes, list(feeds))
         arrays = [fed_array(node, feeds[node]) for node in structure.feeds]
-        return taken.build(self._run(structure, arrays))
+        return taken.build(self._run(structure, arrays, profile=profile))
 
     def make_callable(self, fetches: Any, feed_list: Sequence[Node] = (), *, copy: bool = True) -> Callable[..., Any]:
         """A function of the fed values, in order, compiled once: the fast way to run the same fetches many times.
@@ -87,7 +90,8 @@ class Session:
         taken = Fetches(fetches, self.graph)
         nodes = [check_key(key, self.graph) for key in feed_list]
         structure = self._structure(taken.nodes, nodes)
-        used = [nodes.index(node) for node in structure.feeds]
+        places = {node: place for place, node in enumerate(nodes)}
+        used = [places[node] for node in structure.feeds]
         own = structure if copy else _Structure(structure.program, structure.feeds)
 
         def call(*values: Any) -> Any:
@@ -123,16 +127,20 @@ class Session:
         key = (tuple(node.id for node in nodes), tuple(sorted(node.id for node in feeds)))
         found = self._structures.get(key)
         if found is None:
-            program = compile_program(nodes, feeds, self._disable, self._checked)
+            pulled = pulled_in(nodes, frozenset(node.id for node in feeds))
+            program = compile_program([*nodes, *pulled], feeds, self._disable, self._checked)
             found = self._structures[key] = _Structure(program, [self.graph.nodes[item] for item in program.feeds])
             self.stats.plans += 1
         return found
 
-    def _run(self, structure: _Structure, arrays: list[Array], copy: bool = True) -> list[Any]:
+    def _run(self, structure: _Structure, arrays: list[Array], copy: bool = True, profile: bool = False) -> list[Any]:
         shapes = tuple(array.shape for array in arrays)
         plan = _take_idle(structure, shapes) or self._bound(structure, arrays)
         try:
-            return plan.run(self.graph.store, arrays, copy)
+            if not profile:
+                return plan.run(self.graph.store, arrays, copy)
+            self.profile = Profile(plan.bytes_of)
+            return plan.run(self.graph.store, arrays, copy, self.profile.add)
         finally:
             self.stats.runs += 1
             _give_back(structure, shapes, plan)

@@ -16,7 +16,7 @@ from pipeline.models import ModelGraph, ModelSpec, build
 from pipeline.training.metrics import auc
 from tsengine.parallel import Replica
 from tsengine.parallel.replica import Learning
-from tsengine.train import Adagrad, Adam, GradientDescent, RowWiseAdagrad, Rule
+from tsengine.train import Adagrad, Adam, GradientDescent, LazyAdam, RowWiseAdagrad, Rule
 
 PROGRAM = "pipeline.training.replica:replica"
 RULES: Mapping[str, type[Rule]] = {
@@ -25,6 +25,8 @@ RULES: Mapping[str, type[Rule]] = {
     "rowwise_adagrad": RowWiseAdagrad,
     "adam": Adam,
 }
+# Adam proper moves every row of a table at every step; "adam" has always meant the rows of the batch alone.
+TABLE_RULES: Mapping[str, type[Rule]] = {**RULES, "adam": LazyAdam}
 
 
 def replica(spec: Mapping[str, Any]) -> Replica:
@@ -72,7 +74,7 @@ def _batches(loader: Loader, epochs: int, rank: int, world: int, first: int) -> 
 def _learning(graph: ModelGraph, training: Mapping[str, Any]) -> dict[str, Learning]:
     """Tables learn by the rule for tables, without decay; all others by the optimizer, with it."""
     optimizer = training["optimizer"]
-    tables = Learning(RULES[optimizer["tables"]["kind"]](), optimizer["tables"]["learning_rate"])
+    tables = Learning(TABLE_RULES[optimizer["tables"]["kind"]](), optimizer["tables"]["learning_rate"])
     dense = Learning(RULES[optimizer["kind"]](), optimizer["learning_rate"], training["weight_decay"])
     names = [variable.name for variable in graph.graph.trainable_variables()]
     return {name: tables if name in graph.tables else dense for name in names}

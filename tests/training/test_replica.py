@@ -13,11 +13,11 @@ import tsengine as ts
 from pipeline.config import Rule
 from pipeline.loader import Batch, Step
 from pipeline.models import ModelSpec, build
-from pipeline.training.replica import RULES, make_loader, replica
+from pipeline.training.replica import RULES, TABLE_RULES, make_loader, replica
 from tests.loader.published import SPECS, publish_rows
 from tests.models.model_cases import encoded_batch, model_spec
 from tsengine.parallel import Replica
-from tsengine.train import Adam, RowWiseAdagrad
+from tsengine.train import Adam, LazyAdam, RowWiseAdagrad
 
 SIZES = {"user_id": 20, "item_id": 30}
 CONSTANTS = {"amount": {"mean": 2.0, "scale": 1.5}, "ctr": {"prior": 0.5, "mean": 0.5, "scale": 0.1}}
@@ -82,7 +82,14 @@ def test_tables_learn_by_their_own_rule_and_do_not_decay(tmp_path: Path) -> None
 
 
 def test_every_rule_of_the_config_exists() -> None:
-    assert set(RULES) == set(get_args(Rule.model_fields["kind"].annotation))
+    assert set(RULES) == set(TABLE_RULES) == set(get_args(Rule.model_fields["kind"].annotation))
+
+
+def test_adam_moves_only_the_rows_of_a_table_that_a_batch_uses(tmp_path: Path) -> None:
+    tables = {"kind": "adam", "learning_rate": 0.05}
+    made = program(tmp_path, optimizer={"kind": "adam", "learning_rate": 0.001, "tables": tables})
+    assert {type(made.learning[name].rule) for name in made.table_rows} == {LazyAdam}
+    assert all(rule().only_given_rows and not rule().refuses_rows() for rule in TABLE_RULES.values())
 
 
 def test_the_rows_reserved_for_a_table_suffice_and_are_no_more_than_it_has(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ broadcasting, of vectors) is right here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,12 +16,10 @@ import numpy as np
 
 import tsengine.graph as engine
 import tsengine.variables as engine_variables
-from tsengine.errors import GradientError
 from tsengine.gradients import gradients
-from tsengine.graph import Node, describe, user_site
+from tsengine.graph import Node
 from tsengine.indexed_slices import IndexedSlices
-from tsengine.ops import activations, elementwise, linear, reduce
-from tsengine.ops.registry import REGISTRY, op
+from tsengine.ops import activations, elementwise, host, linear, reduce
 from tsengine.scopes import DefaultGraph, get_default_graph
 from tsengine.session import Session as EngineSession
 from tsengine.specs import Array, Spec
@@ -30,7 +27,6 @@ from tsengine.train.optimizer import Optimizer
 from tsengine.train.rules import GradientDescent
 
 _FLOAT = np.dtype(np.float64)
-_gradient_rules: dict[str, Callable[..., Any]] = {}
 
 
 class Graph:
@@ -142,67 +138,17 @@ def reduce_sum(A: Any, axis: int | Sequence[int] | None = None) -> Node:
     return reduce.reduce_sum(_node(A), axis)
 
 
-@op("host_call", stateful=True)
-class _HostCall:
-    """A Python function of arrays; opaque to every pass, not exportable."""
-
-    not_exported = "it is a Python function"
-
-    @staticmethod
-    def infer(*inputs: Spec, function: Callable[..., Any]) -> Spec:
-        return Spec(_FLOAT, None)
-
-    @staticmethod
-    def compute(*inputs: Array, function: Callable[..., Any]) -> Array:
-        return np.asarray(function(*inputs), _FLOAT)
-
-    @staticmethod
-    def gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-        rule = _gradient_rules.get(type(node).__name__)
-        if rule is None:
-            raise GradientError(f"no gradient is registered for {type(node).__name__}: {describe(node)}")
-        calls = (partial(_numeric_gradient, rule, place) for place in range(len(node.inputs)))
-        return tuple(engine.apply("host_call", *node.inputs, node, grad, function=call) for call in calls)
-
-
-def _numeric_gradient(rule: Callable[..., Any], place: int, *values: Array) -> Any:
-    *inputs, output, grad = values
-    result = rule(SimpleNamespace(inputs=inputs, output=output), grad)
-    return (result if isinstance(result, list | tuple) else [result])[place]
-
-
-class Operation(Node):
+class Operation(host.Operation):
     """Base of a user's own op: pass the input nodes to `__init__`, define `compute(*values)`."""
 
-    def __init__(self, input_nodes: Sequence[Node] = ()) -> None:
-        graph = input_nodes[0].graph if input_nodes else get_default_graph()
-        kind = type(self).__name__
-        attrs = {"function": self.compute}
-        super().__init__(
-            graph, REGISTRY["host_call"], tuple(input_nodes), attrs, Spec(_FLOAT, None), graph.names.unique(kind)
-        )
+    __slots__ = ()
 
-    @property
-    def input_nodes(self) -> list[Node]:
-        """The nodes it reads."""
-        return list(self.inputs)
-
-    def compute(self, *values: Array) -> Any:
-        """The value, from the values of the inputs."""
-        raise NotImplementedError(f"{type(self).__name__} made at {user_site()} must define compute(*values)")
+    def infer(self, *inputs: Spec) -> Spec:
+        """float64 of any shape."""
+        return Spec(_FLOAT, None)
 
 
-class RegisterGradient:
-    """Decorator: `f(op, grad)`, over arrays in op.inputs and op.output, is the gradient of a user's Operation class."""
-
-    def __init__(self, op_type: str | type[Operation]) -> None:
-        self._name = op_type if isinstance(op_type, str) else op_type.__name__
-
-    def __call__(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        if self._name in _gradient_rules or self._name in REGISTRY:
-            raise GradientError(f"{self._name} has a gradient already")
-        _gradient_rules[self._name] = rule
-        return rule
+RegisterGradient = host.RegisterGradient
 
 
 class _GradientDescentOptimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -19,6 +20,7 @@ from tsengine.store import VariableStore
 
 Values = list[Any]
 Instruction = Callable[[Values], None]
+Watch = Callable[[Step, float], None]
 
 
 class Plan:
@@ -39,17 +41,20 @@ class Plan:
         self._feeds = [self._slot[item] for item in program.feeds]
         self._fetches = [(self._slot[item], specs[item] is None, self._own(item)) for item in program.fetches]
 
-    def run(self, store: VariableStore, feeds: Sequence[Array], copy: bool) -> list[Any]:
-        """The fetched values, None for operations. Without `copy`, arrays that the next run overwrites."""
+    def run(self, store: VariableStore, feeds: Sequence[Array], copy: bool, watch: Watch | None = None) -> list[Any]:
+        """The fetched values, None for operations. Without `copy`, arrays that the next run overwrites.
+
+        `watch` is told of every step how long it took; without it nothing is timed.
+        """
         values = self._template.copy()
         for slot, array in zip(self._feeds, feeds, strict=True):
             values[slot] = array
         with self._lock(store), np.errstate(all="ignore"):
             for slot, name in self._variables:
                 values[slot] = store.array(name)
-            _execute(self._readers, values)
+            _execute(self._readers if watch is None else _watched(self._readers, watch), values)
             results = [None if empty else _result(values[slot], copy or not own) for slot, empty, own in self._fetches]
-            self._update(store, values)
+            self._update(store, values, watch or (lambda step, seconds: None))
         return results
 
     def dump(self) -> str:
@@ -76,13 +81,20 @@ class Plan:
             return store.lock.writing()
         return store.lock.reading() if self._variables else nullcontext()
 
-    def _update(self, store: VariableStore, values: Values) -> None:
+    def bytes_of(self, step: Step) -> int:
+        """What the step reads and writes, by the sizes of its inputs and its result."""
+        moved = [self.specs.get(item) for item in step.reads] + [self.specs.get(step.id)]
+        return sum(byte_size(spec) for spec in moved if spec is not None and spec.known)
+
+    def _update(self, store: VariableStore, values: Values, watch: Watch) -> None:
         for step in self._updates:
+            begin = time.perf_counter()
             try:
                 assert step.op.update is not None
                 step.op.update(store, *[values[self._slot[item]] for item in step.inputs], **step.attrs)
             except Exception as error:
                 raise _explained(error, step) from error
+            watch(step, time.perf_counter() - begin)
 
     def _bind(self, step: Step) -> None:
         slot = self._slot[step.id]
@@ -167,6 +179,18 @@ def _execute(instructions: list[tuple[Instruction, Step]], values: Values) -> No
             instruction(values)
     except Exception as error:
         raise _explained(error, instructions[done][1]) from error
+
+
+def _watched(instructions: list[tuple[Instruction, Step]], watch: Watch) -> list[tuple[Instruction, Step]]:
+    def timed(instruction: Instruction, step: Step) -> Instruction:
+        def run(values: Values) -> None:
+            begin = time.perf_counter()
+            instruction(values)
+            watch(step, time.perf_counter() - begin)
+
+        return run
+
+    return [(timed(instruction, step), step) for instruction, step in instructions]
 
 
 def _explained(error: Exception, step: Step) -> Exception:

@@ -53,6 +53,10 @@ class Builder:
         """Log(x + 1); ONNX has no log1p, so digits below the dtype's epsilon are lost."""
         return self.add("Log", [self.add("Add", [x, self.constant(np.ones((), dtype))])])
 
+    def expm1(self, x: str, dtype: Any) -> str:
+        """Exp(x) - 1; ONNX has no expm1, so digits below the dtype's epsilon are lost."""
+        return self.add("Sub", [self.add("Exp", [x]), self.constant(np.ones((), dtype))])
+
     def reduce(self, op_type: str, node: Node, inputs: list[str]) -> str:
         """A reduction; in opset 17 the axes are an input of ReduceSum and an attribute of the others."""
         axis, keepdims = node.attrs["axis"], int(node.attrs["keepdims"])
@@ -79,7 +83,7 @@ class Builder:
         """Gather, zero at the padding, sum over positions; ids of the padding are replaced by 0 before the look-up."""
         table, ids, lengths = inputs
         dtype, one = node.dtype, self.constant(np.array([1], np.int64))
-        columns = self.add("Unsqueeze", [self.add("Cast", [lengths], to=self.element_type(np.int64)), one])
+        columns = self._columns(lengths)
         valid = self.add("Less", [self._positions(ids), columns])
         safe = self.add("Where", [valid, ids, self.constant(np.zeros((), node.inputs[1].dtype))])
         mask = self.add(
@@ -93,6 +97,35 @@ class Builder:
             return total
         count = self.add("Max", [columns, one])
         return self.add("Div", [total, self.add("Cast", [count], to=self.element_type(dtype))])
+
+    def bag_mask(self, inputs: list[str]) -> str:
+        """Positions below the length of their bag."""
+        return self.add("Less", [self._positions(inputs[0]), self._columns(inputs[1])])
+
+    def boolean_mask(self, node: Node, inputs: list[str]) -> str:
+        """Compress works on one axis, so the mask's axes become one first."""
+        rank, all_of = node.inputs[1].value_spec.rank or 1, self.constant(np.array([-1], np.int64))
+        inner = self._inner_sizes(inputs[0], rank)
+        x = self.add("Reshape", [inputs[0], self.add("Concat", [all_of, inner], axis=0)])
+        return self.add("Compress", [x, self.add("Reshape", [inputs[1], all_of])], axis=0)
+
+    def place_masked(self, inputs: list[str], dtype: Any) -> str:
+        """Zeros, and the values written to the places where the mask holds."""
+        values, mask = inputs
+        sizes = self.add("Concat", [self.add("Shape", [mask]), self._inner_sizes(values, 1)], axis=0)
+        zeros = self.add("ConstantOfShape", [sizes], value=self.tensor(np.zeros(1, dtype)))
+        places = self.add("Transpose", [self.add("NonZero", [mask])], perm=[1, 0])
+        return self.add("ScatterND", [zeros, places, values])
+
+    def _inner_sizes(self, x: str, first: int) -> str:
+        """The sizes of x from axis `first` on."""
+        bounds = [self.constant(np.array([value], np.int64)) for value in (first, np.iinfo(np.int64).max)]
+        return self.add("Slice", [self.add("Shape", [x]), *bounds])
+
+    def _columns(self, lengths: str) -> str:
+        """Lengths [B] as int64 [B, 1]."""
+        last = self.constant(np.array([1], np.int64))
+        return self.add("Unsqueeze", [self.add("Cast", [lengths], to=self.element_type(np.int64)), last])
 
     def _positions(self, ids: str) -> str:
         """0 .. L-1 for ids [B, L]."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tsengine.errors import ShapeError
 from tsengine.graph import Node, apply, as_node
-from tsengine.ops.elementwise import Gradients
+from tsengine.ops.elementwise import Gradients, clip, expm1, minimum, where
 from tsengine.ops.reduce import reduce_sum
 from tsengine.ops.registry import op
 from tsengine.specs import Array, Spec, need_kind
@@ -93,6 +94,29 @@ class _ReluGradient:
     @staticmethod
     def gradient(node: Node, grad: Node) -> Gradients:
         return apply("relu_gradient", grad, node.inputs[1]), None
+
+
+@op("leaky_relu", inplace=(0,))
+class _LeakyRelu:
+    """x where it is positive, else alpha * x; NaN stays NaN."""
+
+    @staticmethod
+    def infer(x: Spec, alpha: float) -> Spec:
+        return _floating(x)
+
+    @staticmethod
+    def kernel(out: Array, x: Array, alpha: float) -> None:
+        small = ~(x > 0)
+        np.copyto(out, x)
+        np.multiply(out, alpha, out=out, where=small)
+
+    @staticmethod
+    def gradient(node: Node, grad: Node) -> Gradients:
+        return (where(node.inputs[0] > 0, grad, grad * node.attrs["alpha"]),)
+
+    @staticmethod
+    def onnx(builder: Any, node: Node, inputs: list[str]) -> str:
+        return str(builder.add("LeakyRelu", inputs, alpha=node.attrs["alpha"]))
 
 
 @op("softplus")
@@ -233,3 +257,28 @@ def softmax(x: Any, name: str | None = None) -> Node:
 def log_softmax(x: Any, name: str | None = None) -> Node:
     """Logarithm of the softmax over the last axis, finite for any finite x."""
     return apply("log_softmax", as_node(x), name=name)
+
+
+def leaky_relu(x: Any, alpha: float = 0.2, name: str | None = None) -> Node:
+    """x where it is positive, else alpha * x; gradient alpha at 0."""
+    return apply("leaky_relu", as_node(x), name=name, alpha=float(alpha))
+
+
+def elu(x: Any, alpha: float = 1.0) -> Node:
+    """x where it is positive, else alpha * (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289.
+
+    exp sees no positive x: it could overflow, and in the gradient 0 * infinity is NaN.
+    """
+    node = as_node(x)
+    return where(node > 0, node, alpha * expm1(minimum(node, 0.0)))
+
+
+def gelu(x: Any) -> Node:
+    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2. Hendrycks and Gimpel 2016, arXiv:1606.08415.
+
+    This is their approximation of x * P(N(0, 1) <= x), off by less than 0.001; NumPy has no erf for the exact form.
+    """
+    node = as_node(x)
+    held = clip(node, -10.0, 10.0)  # beyond, tanh is 1 to the last bit; the cube would overflow, its gradient be NaN
+    inner = math.sqrt(2 / math.pi) * (held + 0.044715 * held * held * held)
+    return node * (1.0 + tanh(inner)) * 0.5

@@ -151,6 +151,13 @@ log1p = _unary(
     gradient=lambda node, grad: (grad / (node.inputs[0] + 1.0),),
     onnx=lambda builder, node, inputs: builder.log1p(inputs[0], node.dtype),
 )
+expm1 = _unary(
+    "expm1",
+    np.expm1,
+    "exp(x) - 1, exact for small x.",
+    gradient=lambda node, grad: (grad * (node + 1.0),),
+    onnx=lambda builder, node, inputs: builder.expm1(inputs[0], node.dtype),
+)
 
 
 _STEP = "it is constant but for jumps"
@@ -361,3 +368,13 @@ def add_n(values: list[Node], name: str | None = None) -> Node:
 def clip(x: Any, low: float, high: float) -> Node:
     """x held within [low, high]."""
     return minimum(maximum(x, low), high)
+
+
+def reciprocal(x: Any) -> Node:
+    """1 / x, floats only; infinite at 0."""
+    return divide(1.0, as_node(x))
+
+
+def rsqrt(x: Any) -> Node:
+    """1 / sqrt(x); infinite at 0, NaN below."""
+    return reciprocal(sqrt(x))

@@ -114,3 +114,9 @@ def bias_add(x: Any, bias: Any, name: str | None = None) -> Node:
     left, right = as_nodes(x, bias)
     need_rank(right.value_spec, (1,), "the bias")
     return add(left, right, name=name)
+
+
+def linear(x: Any, weights: Any, bias: Any) -> Node:
+    """x [..., n] @ weights [n, m] + bias [m]: the compiler makes it one step, with the activation that follows."""
+    rows, matrix, vector = as_nodes(x, weights, bias)
+    return bias_add(matmul(rows, matrix), vector)

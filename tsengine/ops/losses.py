@@ -1,4 +1,4 @@
-"""Losses per example, from logits, in forms that neither overflow nor lose the tail."""
+"""Losses in forms that neither overflow nor lose the tail; per example but for the mean squared error."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.graph import Node, apply, as_node, as_nodes
-from tsengine.ops.activations import log_softmax, sigmoid
-from tsengine.ops.elementwise import Gradients
-from tsengine.ops.reduce import reduce_sum
+from tsengine.errors import GraphError
+from tsengine.graph import Node, apply, as_node, as_nodes, describe
+from tsengine.ops.activations import log_softmax, relu, sigmoid, softplus
+from tsengine.ops.elementwise import Gradients, square
+from tsengine.ops.reduce import reduce_mean, reduce_sum
 from tsengine.ops.registry import op
-from tsengine.specs import Array, Spec, broadcast, need_kind, same_dtype
+from tsengine.specs import Array, Spec, broadcast, fits, need_kind, same_dtype
 
 
 @op("sigmoid_cross_entropy_with_logits", broadcasting=True)
@@ -56,3 +57,39 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any) -> Node:
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any) -> Node:
     """-log_softmax(logits)[label] over the last axis; labels are class numbers without that axis."""
     return -apply("select_class", log_softmax(logits), as_node(labels))
+
+
+def mse(labels: Any, predictions: Any) -> Node:
+    """mean((predictions - labels)^2) over all elements, a scalar; NaN of nothing."""
+    target, found = _alike("labels", labels, "predictions", predictions)
+    return reduce_mean(square(found - target))
+
+
+def hinge_loss(labels: Any, logits: Any) -> Node:
+    """max(0, 1 - y * x) for logits x and y = 2 * label - 1, per element; labels are 0 or 1. Gradient 0 at the kink."""
+    target, x = _alike("labels", labels, "logits", logits)
+    return relu(1.0 - (2.0 * target - 1.0) * x)
+
+
+def bpr_loss(positive: Any, negative: Any) -> Node:
+    """-log(sigmoid(positive - negative)), as softplus(negative - positive), per pair of scores.
+
+    Rendle et al. 2009, arXiv:1205.2618. Scores [B, 1] go with negatives [B, n]; [B] with [B, 1] is refused.
+    """
+    better, worse = as_nodes(positive, negative)
+    ranks = (better.value_spec.rank, worse.value_spec.rank)
+    if None not in ranks and ranks[0] != ranks[1]:
+        raise GraphError(f"positive and negative must have one rank, got {_both(better, worse)}")
+    return softplus(worse - better)
+
+
+def _alike(name: str, x: Any, other_name: str, y: Any) -> tuple[Node, ...]:
+    """Both as nodes. Labels [B] against predictions [B, 1] would broadcast to [B, B], and still learn something."""
+    left, right = as_nodes(x, y)
+    if left.shape is not None and not fits(left.shape, right.shape):
+        raise GraphError(f"{name} and {other_name} must have one shape, got {_both(left, right)}")
+    return left, right
+
+
+def _both(x: Node, y: Node) -> str:
+    return f"{x.spec} and {y.spec}: {describe(x)} and {describe(y)}"

@@ -8,12 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.errors import ShapeError
-from tsengine.graph import Node, apply, as_node
-from tsengine.ops.elementwise import Gradients, cast, equal
+from tsengine.errors import GraphError, ShapeError
+from tsengine.graph import Node, apply, as_node, describe
+from tsengine.ops.elementwise import (
+    Gradients,
+    abs,
+    cast,
+    equal,
+    exp,
+    less,
+    log,
+    negative,
+    square,
+    stop_gradient,
+    where,
+)
 from tsengine.ops.registry import op
 from tsengine.ops.shape import broadcast_like, expand_dims
-from tsengine.specs import Array, Shape, Spec, need_kind
+from tsengine.specs import Array, Shape, Spec, fits, need_kind
 
 Axes = tuple[int, ...] | None
 
@@ -188,3 +200,41 @@ def reduce_max(
 def argmax(x: Any, axis: int = -1, name: str | None = None) -> Node:
     """Position of the largest element along one axis; int64."""
     return apply("argmax", as_node(x), name=name, axis=operator.index(axis))
+
+
+def reduce_min(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+    """Smallest element over axes, as -reduce_max(-x); infinity over nothing. Equal minima share the gradient evenly."""
+    return negative(reduce_max(negative(x), axis, keepdims))
+
+
+def logsumexp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+    """log(sum(exp(x))) over axes, as m + log(sum(exp(x - m))) for the maximum m; minus infinity over nothing.
+
+    m cancels out, so the gradient takes it for a constant. Where it is not finite 0 does: inf - inf would be NaN.
+    """
+    node = as_node(x)
+    most = stop_gradient(reduce_max(node, axis, keepdims=True))
+    shift = where(less(abs(most), np.inf), most, 0.0)
+    return log(reduce_sum(exp(node - shift), axis, keepdims)) + reduce_sum(shift, axis, keepdims)
+
+
+def l2_loss(x: Any) -> Node:
+    """sum(x^2) / 2, a scalar: its gradient is x."""
+    return reduce_sum(square(x)) / 2.0
+
+
+def accuracy(labels: Any, logits: Any) -> Node:
+    """Share of the rows whose largest logit is at the label, a float32 scalar; NaN of no rows.
+
+    labels: class numbers, in the shape of logits without its last axis.
+    """
+    target, x = as_node(labels), as_node(logits)
+    found = argmax(x)
+    if target.dtype.kind not in "iu":
+        raise GraphError(f"labels must be class numbers, got {target.spec}: {describe(target)}")
+    if found.shape is not None and target.shape is not None and not fits(target.shape, found.shape):
+        raise GraphError(
+            f"labels must have the shape of logits without its last axis, got {target.spec} for {x.spec}: "
+            f"{describe(target)} for {describe(x)}"
+        )
+    return reduce_mean(cast(equal(found, cast(target, np.int64)), np.float32))

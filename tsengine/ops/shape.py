@@ -325,3 +325,14 @@ def zeros_like(x: Any, name: str | None = None) -> Node:
 def ones_like(x: Any, name: str | None = None) -> Node:
     """Ones in the shape and dtype of x."""
     return apply("fill_like", as_node(x), name=name, value=1.0)
+
+
+def flatten(x: Any, name: str | None = None) -> Node:
+    """[B, ...] as [B, n]: one row per example. All sizes but the first must be known."""
+    node = as_node(x)
+    sizes = (None,) if not node.shape else node.shape[1:]
+    count = math.prod(size or 0 for size in sizes)
+    first = -1 if count or not node.shape else node.shape[0]
+    if first is None or None in sizes:
+        raise GraphError(f"flatten needs a first axis and the sizes of all others, got {describe(node)} of {node.spec}")
+    return reshape(node, (first, count), name)

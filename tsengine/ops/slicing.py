@@ -184,3 +184,26 @@ def _range(item: int | slice) -> tuple[int, int]:
     if begin < 0 or step != 1 or (stop is not None and stop < begin):
         raise GraphError(f"an index must count from the front with step 1, got {item!r}; use tsengine.gather or slice")
     return begin, -1 if stop is None else stop - begin
+
+
+def split(x: Any, parts: int | Sequence[int], axis: int = 0, name: str | None = None) -> list[Node]:
+    """Pieces of x one after the other along an axis of known size: so many equal ones, or of the sizes in a list."""
+    node = as_node(x)
+    rank = node.value_spec.rank or 0
+    size = node.shape[axis] if node.shape and -rank <= axis < rank else None
+    if size is None:
+        raise GraphError(f"split needs an axis of known size, got axis {axis} of {describe(node)} of {node.spec}")
+    sizes = _equal(size, parts) if isinstance(parts, int | np.integer) else ints(parts)
+    if sum(sizes) != size or min(sizes, default=0) < 0:
+        raise GraphError(f"{size} elements cannot be split into {parts} along axis {axis} of {describe(node)}")
+    begins = [sum(sizes[:place]) for place in range(len(sizes))]
+    return [_piece(node, axis % rank, begin, count, name) for begin, count in zip(begins, sizes, strict=True)]
+
+
+def _equal(size: int, parts: int) -> Ints:
+    return (size // parts,) * int(parts) if parts > 0 else ()
+
+
+def _piece(x: Node, axis: int, begin: int, count: int, name: str | None) -> Node:
+    places = range(x.value_spec.rank or 0)
+    return slice_(x, [begin * (at == axis) for at in places], [count if at == axis else -1 for at in places], name)

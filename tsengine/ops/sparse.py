@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import ShapeError
-from tsengine.graph import Node, apply, as_node
+from tsengine.graph import Node, apply, as_node, as_nodes
 from tsengine.indexed_slices import IndexedSlices
 from tsengine.kernels import rows
-from tsengine.ops.elementwise import Gradients
+from tsengine.ops.elementwise import Gradients, equal, where
+from tsengine.ops.masks import boolean_mask
+from tsengine.ops.reduce import reduce_sum
 from tsengine.ops.registry import op
-from tsengine.ops.shape import reshape
+from tsengine.ops.shape import expand_dims, reshape
 from tsengine.specs import Array, Spec, broadcast, fits, need_kind, need_rank
 
 _GRADIENTS_ONLY = "it appears in gradients only"
@@ -260,11 +262,34 @@ def embedding_lookup(table: Any, ids: Any, name: str | None = None) -> Node:
     return gather(table, ids, name or "embedding_lookup")
 
 
-def embedding_bag(table: Any, ids: Any, lengths: Any, combiner: str = "mean", name: str | None = None) -> Node:
-    """Sum or mean of the rows that the first lengths[b] of the padded ids [B, L] name: [B, D]; 0 for an empty bag."""
+def embedding_bag(
+    table: Any, ids: Any, lengths: Any, combiner: str = "mean", name: str | None = None, *, weights: Any = None
+) -> Node:
+    """Sum or mean of the rows that the first lengths[b] of the padded ids [B, L] name: [B, D]; 0 for an empty bag.
+
+    With weights [B, L] a row counts as often as its weight says, and the mean is over the sum of the weights (0 where
+    that is 0). Ids and weights of the padding are never looked at, and the gradient has no rows for them.
+    """
     if combiner not in ("sum", "mean"):
         raise ShapeError(f"combiner must be 'sum' or 'mean', got {combiner!r}")
+    if weights is not None:
+        return _weighted_bag(table, ids, lengths, weights, combiner, name)
     return apply("embedding_bag", as_node(table), as_node(ids), as_node(lengths), name=name, mean=combiner == "mean")
+
+
+def _weighted_bag(table: Any, ids: Any, lengths: Any, weights: Any, combiner: str, name: str | None) -> Node:
+    """The rows of the valid ids alone are gathered, so no gradient reaches a row that only padding names."""
+    (rows_of, factors), given = as_nodes(table, weights), as_node(ids)
+    need_rank(rows_of.value_spec, (2,), "the table")
+    need_kind(given.value_spec, "iu", "ids")
+    valid = apply("bag_mask", given, as_node(lengths))
+    used = apply("place_masked", boolean_mask(factors, valid), valid)
+    if combiner == "mean":
+        total = reduce_sum(used, axis=1, keepdims=True)
+        nothing = equal(total, 0.0)
+        used = where(nothing, 0.0, used / where(nothing, 1.0, total))
+    found = apply("place_masked", gather(rows_of, boolean_mask(given, valid)), valid)
+    return reduce_sum(found * expand_dims(used, 2), axis=1, name=name)
 
 
 def bucketize(x: Any, edges: Sequence[float], name: str | None = None) -> Node:

@@ -62,6 +62,13 @@ def _faults(replica: Replica, name: str) -> list[str]:
         faults.append(f"variable '{name}' is {replica.graph.variables[name].dtype}; only float32 learns")
     if not rows and not how.rule.elementwise:
         faults.append(f"variable '{name}' is dense; {type(how.rule).__name__} works on whole rows, give another rule")
+    if rows and how.rule.refuses_rows():
+        faults.append(f"variable '{name}' is a table: {how.rule.refuses_rows()}")
+    if rows and not how.rule.only_given_rows:
+        faults.append(
+            f"variable '{name}' is a table: {type(how.rule).__name__} moves every row at every step, which no owner of "
+            "some rows can do; take LazyAdam()"
+        )
     if rows and how.weight_decay:
         faults.append(f"variable '{name}' is a table: decay would reach only the rows that a batch happens to use")
     return faults

@@ -1,13 +1,34 @@
-"""Learning: optimizer rules, the optimizer that puts them into a graph, schedules and the saver."""
+"""Learning: optimizer rules, the optimizer that puts them into a graph, what chains with it, and the saver."""
 
 from tsengine.kernels.rows import dedupe as dedupe
+from tsengine.train.adagrad import Adagrad as Adagrad
+from tsengine.train.adagrad import RowWiseAdagrad as RowWiseAdagrad
+from tsengine.train.adam import Adam as Adam
+from tsengine.train.adam import AdamW as AdamW
+from tsengine.train.adam import LazyAdam as LazyAdam
+from tsengine.train.clipping import Transform as Transform
+from tsengine.train.clipping import clip_by_global_norm as clip_by_global_norm
+from tsengine.train.clipping import clip_by_norm as clip_by_norm
+from tsengine.train.clipping import clip_by_value as clip_by_value
+from tsengine.train.clipping import clip_global_norm as clip_global_norm
+from tsengine.train.clipping import clip_norm as clip_norm
+from tsengine.train.clipping import clip_value as clip_value
+from tsengine.train.clipping import global_norm as global_norm
+from tsengine.train.clipping import weight_decay as weight_decay
+from tsengine.train.errors import CheckpointError as CheckpointError
+from tsengine.train.ftrl import FTRL as FTRL
+from tsengine.train.momentum import Momentum as Momentum
 from tsengine.train.optimizer import Optimizer as Optimizer
-from tsengine.train.rules import Adagrad as Adagrad
-from tsengine.train.rules import Adam as Adam
+from tsengine.train.rmsprop import RMSProp as RMSProp
 from tsengine.train.rules import GradientDescent as GradientDescent
-from tsengine.train.rules import RowWiseAdagrad as RowWiseAdagrad
 from tsengine.train.rules import Rule as Rule
 from tsengine.train.rules import Slot as Slot
+from tsengine.train.saver import Saver as Saver
+from tsengine.train.saver import latest_checkpoint as latest_checkpoint
 from tsengine.train.saver import restore as restore
 from tsengine.train.saver import save as save
+from tsengine.train.schedules import Schedule as Schedule
 from tsengine.train.schedules import constant as constant
+from tsengine.train.schedules import cosine_decay as cosine_decay
+from tsengine.train.schedules import exponential_decay as exponential_decay
+from tsengine.train.schedules import warm_up as warm_up

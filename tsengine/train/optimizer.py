@@ -13,17 +13,18 @@ from tsengine.graph import Node, apply
 from tsengine.indexed_slices import IndexedSlices
 from tsengine.initializers import Constant
 from tsengine.ops.state import assign_add, group
-from tsengine.train.rules import RowWiseAdagrad, Rule
+from tsengine.train.adagrad import RowWiseAdagrad
+from tsengine.train.clipping import Pair, Transform
+from tsengine.train.rules import Rule
 from tsengine.train.schedules import Schedule, as_schedule
 from tsengine.variables import Variable
-
-Pair = tuple[Gradient | None, Variable]
 
 
 class Optimizer:
     """Applies `rule` to dense gradients and `tables` (row-wise Adagrad by default) to those of embedding tables.
 
     learning_rate: a number or a function of the step, for both; table_learning_rate: another one for tables.
+    transforms: pieces of `tsengine.train.clipping` that change the gradients, in this order, before a rule sees them.
     Slots are variables named `<variable>/<slot>`; the step is the variable `<name>/step`.
     """
 
@@ -34,9 +35,11 @@ class Optimizer:
         *,
         tables: Rule | None = None,
         table_learning_rate: float | Schedule | None = None,
+        transforms: Sequence[Transform] = (),
         name: str = "optimizer",
     ) -> None:
         self.rule, self.tables, self.name = rule, tables or RowWiseAdagrad(), name
+        self.transforms = tuple(transforms)
         self.learning_rate = as_schedule(learning_rate)
         self.table_learning_rate = as_schedule(learning_rate if table_learning_rate is None else table_learning_rate)
         self._steps: dict[int, Variable] = {}
@@ -46,16 +49,21 @@ class Optimizer:
         return self.apply_gradients(self.compute_gradients(loss, variables), name)
 
     def compute_gradients(self, loss: Node, variables: Sequence[Variable] | None = None) -> list[Pair]:
-        """(gradient, variable) pairs; the gradient is None where the loss does not depend on the variable."""
+        """(gradient, variable) pairs; the gradient is None where the loss does not depend on the variable.
+
+        They are the plain ones: `apply_gradients` does the transforms.
+        """
         chosen = loss.graph.trainable_variables() if variables is None else list(variables)
         return list(zip(gradients(loss, chosen), chosen, strict=True))
 
     def apply_gradients(self, pairs: Sequence[Pair], name: str | None = None) -> Node:
-        """An operation that applies gradients to their variables, then counts the step."""
+        """An operation that transforms gradients, applies them to their variables, then counts the step."""
         present = [(grad, variable) for grad, variable in pairs if grad is not None]
         if not present:
             names = ", ".join(variable.name for _, variable in pairs) or "no variable at all"
             raise GradientError(f"No gradients provided for any variable: the loss depends on none of {names}")
+        for transform in self.transforms:
+            present = [(grad, variable) for grad, variable in transform(present) if grad is not None]
         counter = self._counter(present[0][1])
         updates = [self._update(grad, variable, counter) for grad, variable in present]
         return group(*updates, assign_add(counter, 1), name=name or self.name)
@@ -70,6 +78,9 @@ class Optimizer:
     def _update(self, grad: Gradient, variable: Variable, counter: Variable) -> Node:
         sparse = isinstance(grad, IndexedSlices)
         rule, rate = (self.tables, self.table_learning_rate) if sparse else (self.rule, self.learning_rate)
+        refused = rule.refuses_rows() if sparse else None
+        if refused:
+            raise GradientError(f"variable '{variable.name}' has a sparse gradient: {refused}")
         facts: dict[str, Any] = {
             "variable": variable.name,
             "rule": rule,

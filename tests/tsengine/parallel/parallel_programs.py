@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import tsengine as ts
 from tsengine.parallel import Learning, Replica
 from tsengine.parallel.memory import Memory, create, lay_out
-from tsengine.train import Adam, GradientDescent, RowWiseAdagrad
+from tsengine.train import Adam, GradientDescent, LazyAdam, RowWiseAdagrad
 
 NAME = "tests.tsengine.parallel.parallel_programs:build"
 ROWS, IDS, TABLE, SHARDS, STEPS, PADDING = 12, 3, 500, 6, 30, 5
@@ -84,7 +84,7 @@ def build(spec: Mapping[str, Any]) -> Replica:
             loss = loss + ts.reduce_sum(ts.sqrt(graph.variables["out"] * 0.0))
     learning = {
         "table": Learning(RowWiseAdagrad(), 0.1),
-        "wide": Learning(Adam(), 0.05),
+        "wide": Learning(LazyAdam(), 0.05),
         "hidden": Learning(Adam(), 0.01, weight_decay=1e-4),
         "bias": Learning(GradientDescent(), 0.1),
         "out": Learning(Adam(), 0.01),

@@ -17,7 +17,7 @@ from tsengine.parallel.memory import Memory
 from tsengine.parallel.not_finite import origin
 from tsengine.parallel.reduce import Reducer, arrays_of, parameters_of
 from tsengine.parallel.worker import Worker
-from tsengine.train import Adam, GradientDescent, RowWiseAdagrad
+from tsengine.train import Adam, AdamW, GradientDescent, RowWiseAdagrad, Rule
 
 
 def changed(**learning: Learning) -> Replica:
@@ -52,6 +52,18 @@ def test_a_programs_faults_come_all_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (Adam(), "variable 'table' is a table: Adam moves every row at every step.*take LazyAdam"),
+        (AdamW(), "variable 'table' is a table: AdamW's decay would reach only.*take LazyAdam"),
+    ],
+)
+def test_a_rule_that_is_not_for_the_rows_of_one_owner_is_refused(rule: Rule, message: str) -> None:
+    with pytest.raises(ProgramError, match=message):
+        parameters_of(changed(table=Learning(rule, 0.1)))
+
+
+@pytest.mark.parametrize(
     ("table_rows", "message"),
     [
         ({"table": 48}, "variable 'wide' is used as a table: table_rows must say"),
@@ -62,7 +74,7 @@ def test_a_programs_faults_come_all_at_once() -> None:
     ],
 )
 def test_a_table_is_said_to_be_one(table_rows: dict[str, int], message: str) -> None:
-    replica = replace(programs.build({}), table_rows=table_rows)
+    replica = replace(changed(out=Learning(GradientDescent(), 0.1)), table_rows=table_rows)
     with pytest.raises(ProgramError, match=message):
         _worker(replica)
 

@@ -6,9 +6,10 @@ row here fails the table test. Sources and updates have tests of their own.
 
 from tsengine.testing.opcases.cases import Case as Case
 from tsengine.testing.opcases.cases import Row as Row
+from tsengine.testing.opcases.conv import CONVOLUTIONS, DRAWN
 from tsengine.testing.opcases.elements import ELEMENTS
 from tsengine.testing.opcases.products import LAST_AXIS, LINEAR
 from tsengine.testing.opcases.shapes import REDUCTIONS, SHAPES
 from tsengine.testing.opcases.tables import SPARSE
 
-TABLE: dict[str, Row] = {**ELEMENTS, **LAST_AXIS, **REDUCTIONS, **SHAPES, **LINEAR, **SPARSE}
+TABLE: dict[str, Row] = {**ELEMENTS, **LAST_AXIS, **REDUCTIONS, **SHAPES, **LINEAR, **SPARSE, **CONVOLUTIONS, **DRAWN}

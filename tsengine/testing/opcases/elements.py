@@ -37,6 +37,7 @@ ELEMENTS: dict[str, Row] = {
     "exp": unary(np.exp),
     "log": unary(np.log, positive),
     "log1p": unary(lambda x: np.log(1 + x), positive),
+    "expm1": unary(lambda x: np.exp(x) - 1),
     "sqrt": unary(lambda x: x**0.5, positive),
     "square": unary(lambda x: x * x),
     "sign": unary(lambda x: np.where(x > 0, 1.0, -1.0), away),
@@ -82,6 +83,10 @@ ELEMENTS: dict[str, Row] = {
     "sigmoid": unary(lambda x: np.exp(x) / (1 + np.exp(x))),
     "tanh": unary(lambda x: 1 - 2 / (np.exp(2 * x) + 1)),
     "relu": unary(lambda x: x * (x > 0), away),
+    "leaky_relu": fixed(
+        lambda x, alpha: (x + np.abs(x)) / 2 + alpha * (x - np.abs(x)) / 2,
+        *((k, (away(*s),), {"alpha": 0.2}) for k, s in (("plain", (3, 4)), ("empty", (0,)), ("scalar", ()))),
+    ),
     "softplus": unary(lambda x: np.log(1 + np.exp(x))),
     "relu_gradient": fixed(
         lambda g, y: np.where(y > 0, g, 0),

@@ -136,6 +136,42 @@ SHAPES: dict[str, Row] = {
         ("empty", (normal(0, 3), normal(0, 4)), {"begin": (0, 1), "size": (-1, -1)}),
         scalar="it needs an axis",
     ),
+    "pad": fixed(
+        lambda x, paddings, value: np.pad(x, paddings, constant_values=value) if x.ndim else x,
+        ("plain", (normal(3, 4),), {"paddings": ((1, 0), (0, 2)), "value": 0.0}),
+        ("plain", (normal(3, 4),), {"paddings": ((0, 0), (2, 1)), "value": -1.5}),
+        ("empty", (normal(0, 4),), {"paddings": ((1, 1), (0, 1)), "value": 2.0}),
+        ("scalar", (normal(),), {"paddings": (), "value": 1.0}),
+    ),
+    "unpad": fixed(
+        lambda x, paddings: x[1:, :-2] if paddings else x,
+        ("plain", (normal(3, 4),), {"paddings": ((1, 0), (0, 2))}),
+        ("empty", (normal(1, 4),), {"paddings": ((1, 0), (0, 2))}),
+        ("scalar", (normal(),), {"paddings": ()}),
+    ),
+    "tile": fixed(
+        lambda x, multiples: np.tile(x, multiples),
+        *(
+            (kind, (normal(*shape),), {"multiples": multiples})
+            for kind, shape, multiples in (
+                ("plain", (3, 4), (2, 3)),
+                ("plain", (2, 1, 3), (1, 4, 2)),
+                ("empty", (0, 4), (2, 2)),
+                ("empty", (3, 4), (0, 2)),
+                ("scalar", (), ()),
+            )
+        ),
+    ),
+    "sum_tiles": fixed(
+        lambda x, like, multiples: (
+            sum((part for row in np.split(x, 2) for part in np.split(row, 3, axis=1)), np.zeros(like.shape))
+            if multiples
+            else x
+        ),
+        ("plain", (normal(6, 12), normal(3, 4)), {"multiples": (2, 3)}),
+        ("empty", (normal(0, 12), normal(0, 4)), {"multiples": (2, 3)}),
+        ("scalar", (normal(), normal()), {"multiples": ()}),
+    ),
     "shape_of": fixed(
         lambda x: np.array([len(x), 4]) if x.ndim else np.array([], "int64"),
         ("plain", (normal(3, 4),), {}),

@@ -10,6 +10,7 @@ from tsengine.specs import Array
 from tsengine.testing.opcases.cases import (
     Case,
     Row,
+    bools,
     fixed,
     ints,
     normal,
@@ -33,6 +34,21 @@ def _scatter(values: Array, indices: Array, table: Array) -> Array:
     out = np.zeros_like(table)
     for row, value in zip(indices, values, strict=True):
         out[row] += value
+    return out
+
+
+def _summed_at_first(values: Array, indices: Array) -> Array:
+    out = np.zeros_like(values)
+    for row, value in zip(indices, values, strict=True):
+        out[list(indices).index(row)] += value
+    return out
+
+
+def _placed(values: Array, mask: Array) -> Array:
+    out, rest = np.zeros(mask.shape + values.shape[1:]), iter(values)
+    for place in np.ndindex(mask.shape):
+        if mask[place]:
+            out[place] = next(rest)
     return out
 
 
@@ -61,6 +77,13 @@ SPARSE: dict[str, Row] = {
         ("empty", (normal(0, 3), ints(4, 0), normal(4, 3)), {}),
         scalar="it needs rows",
     ),
+    "sum_duplicates": fixed(
+        _summed_at_first,
+        ("plain", (normal(7, 3), ints(4, 7)), {}),
+        ("plain", (normal(5), ints(9, 5, dtype="int64")), {}),
+        ("empty", (normal(0, 3), ints(4, 0)), {}),
+        scalar="it needs rows",
+    ),
     "embedding_bag": Row(
         _bag,
         tuple(
@@ -69,6 +92,30 @@ SPARSE: dict[str, Row] = {
             for kind, ids, lengths in _bags()
         ),
         {"scalar": "it needs rows"},
+    ),
+    "bag_mask": Row(
+        lambda ids, lengths: np.array([[at < n for at in range(ids.shape[1])] for n in lengths]).reshape(ids.shape),
+        tuple(Case(kind, (ids, lengths)) for kind, ids, lengths in _bags()),
+        {"scalar": "it needs rows"},
+    ),
+    "boolean_mask": fixed(
+        lambda x, mask: np.array([x[place] for place in np.ndindex(mask.shape) if mask[place]]).reshape(
+            -1, *x.shape[mask.ndim :]
+        ),
+        ("plain", (normal(6), bools(6)), {}),
+        ("plain", (normal(4, 3, 2), bools(4, 3)), {}),
+        ("plain", (normal(4, 3), np.zeros(4, bool)), {}),
+        ("empty", (normal(0, 3), bools(0)), {}),
+        ("empty", (normal(2, 0, 3), bools(2, 0)), {}),
+        scalar="it needs an axis to choose along",
+    ),
+    "place_masked": fixed(
+        _placed,
+        ("plain", (normal(2), np.array([True, False, True])), {}),
+        ("plain", (normal(3, 2), np.array([[True, False], [False, False], [True, True]])), {}),
+        ("plain", (normal(0, 2), np.zeros((2, 2), bool)), {}),
+        ("empty", (normal(0, 2), bools(0, 3)), {}),
+        scalar="it needs an axis to choose along",
     ),
     "bag_ids": Row(
         lambda ids, lengths: np.concatenate(
