@@ -163,33 +163,39 @@ class Runner:
     def _found(self, step: Step, day: Day, inputs: Mapping[str, Input]) -> list[Manifest]:
         """The manifests of all days of all inputs. Raises MissingInput naming those that are not there, or that were
         made with other columns than the config asks for now."""
-        found, missing = [], set[tuple[str, Day]]()
+        found: list[Manifest] = []
+        missing: dict[tuple[str, Day], Dataset] = {}
         for entry in inputs.values():
             for input_day in entry.days:
-                folder = self.warehouse.folder(entry.dataset.name, input_day)
-                if has_manifest(folder) and _fits(manifest := read_manifest(folder), entry.dataset):
+                if manifest := self._usable(entry.dataset, input_day):
                     found.append(manifest)
                 else:
-                    missing.add((entry.dataset.name, input_day))
+                    missing[entry.dataset.name, input_day] = entry.dataset
         if missing:
             raise MissingInput(self._told(step, day, missing))
         return found
 
-    def _told(self, step: Step, day: Day, missing: set[tuple[str, Day]]) -> str:
+    def _usable(self, dataset: Dataset, day: Day) -> Manifest | None:
+        """What is published there, if it has the columns that are asked for."""
+        folder = self.warehouse.folder(dataset.name, day)
+        manifest = read_manifest(folder) if has_manifest(folder) else None
+        return manifest if manifest is not None and _fits(manifest, dataset) else None
+
+    def _told(self, step: Step, day: Day, missing: Mapping[tuple[str, Day], Dataset]) -> str:
         """What is missing, what was made with other columns, and what to type."""
         lines = []
         for name, missing_day in sorted(missing):
             folder = self.warehouse.folder(name, missing_day)
             reason = "has other columns than the config asks for now" if has_manifest(folder) else "is not there yet"
             lines.append(f"{name}/dt={missing_day}, which {reason}")
-        first = min(self._first_gap(name, missing_day) for name, missing_day in missing)
+        first = min(self._first_gap(dataset, missing_day) for (_, missing_day), dataset in missing.items())
         command = self.config.command("backfill", FROM=first, TO=day)
         return f"{step.name} needs {'; '.join(lines)}. Build it first: {command}"
 
-    def _first_gap(self, name: str, last: Day) -> Day:
-        """The first day up to `last` that the dataset lacks: what is missing further on needs it too."""
+    def _first_gap(self, dataset: Dataset, last: Day) -> Day:
+        """The first day up to `last` that is of no use: what is missing further on needs it too."""
         days = days_between(self.config.product.first_day, last, self.config.product.first_day)
-        return next((day for day in days if not has_manifest(self.warehouse.folder(name, day))), last)
+        return next((day for day in days if self._usable(dataset, day) is None), last)
 
     def _key(self, step: Step, sources: list[dict[str, str]]) -> str:
         return digest_of(

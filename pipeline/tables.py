@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -167,8 +167,3 @@ def _manifest(product: str, publication: Publication, run: str, files: Sequence[
         code_version=publication.code_version,
         extra=publication.extra,
     )
-
-
-def with_extra(publication: Publication, extra: Mapping[str, Any]) -> Publication:
-    """The same publication with more to say in its manifest."""
-    return replace(publication, extra={**publication.extra, **extra})

@@ -99,6 +99,7 @@ def test_a_day_of_other_columns_is_no_input(spark: SparkSession, tmp_path: Path)
     """A sum that was not made is not a sum of nothing; a column that nobody had declared is null, but not retyped."""
     runner = Runner(config_in(tmp_path), spark)
     put(spark, runner, FIRST, 1, 2)
+    put(spark, runner, SECOND, 3)
 
     def reading(columns: dict[str, str], grows: bool) -> Step:
         asked = Dataset("numbers", columns, ("n",), grows=grows)
@@ -108,6 +109,8 @@ def test_a_day_of_other_columns_is_no_input(spark: SparkSession, tmp_path: Path)
     for columns, grows in ((more, False), (retyped, False), (retyped, True)):
         with pytest.raises(MissingInput, match=r"numbers/dt=2026-01-01, which has other columns than the config asks"):
             runner.run(reading(columns, grows), FIRST)
+    with pytest.raises(MissingInput, match=r"numbers/dt=2026-01-02, which has other.*FROM=2026-01-01 TO=2026-01-02"):
+        runner.run(reading(more, False), SECOND)
     assert not runner.run(reading(more, True), FIRST).skipped
 
 

@@ -94,6 +94,24 @@ class _SlicesToDense:
         return gather(grad, node.inputs[1]), None, None
 
 
+@op("sum_duplicates")
+class _SumDuplicates:
+    """The values [n, ...] of each row of slices summed at its first place in `indices`; 0 at its other places."""
+
+    nondifferentiable = "clipping comes after the gradients, none goes through it"
+    not_exported = _GRADIENTS_ONLY
+
+    @staticmethod
+    def infer(values: Spec, indices: Spec) -> Spec:
+        return values
+
+    @staticmethod
+    def kernel(out: Array, values: Array, indices: Array) -> None:
+        out[...] = 0
+        first = np.unique(indices, return_index=True)[1]
+        out[first] = rows.dedupe(indices, values)[1]
+
+
 @op("embedding_bag")
 class _EmbeddingBag:
     """Sum or mean of the rows ids[b, :lengths[b]] of a table; an empty bag is 0. Padding is never looked up."""

@@ -17,33 +17,12 @@ from tsengine.errors import GradientError
 from tsengine.gradients import Gradient
 from tsengine.graph import Node, apply, as_node
 from tsengine.indexed_slices import IndexedSlices
-from tsengine.kernels.rows import dedupe
 from tsengine.ops.elementwise import add_n, cast, clip, maximum, sqrt, square
 from tsengine.ops.reduce import reduce_sum
-from tsengine.ops.registry import op
-from tsengine.specs import Array, Spec
 from tsengine.variables import Variable
 
 Pair = tuple[Gradient | None, Variable]
 Transform = Callable[[Sequence[Pair]], list[Pair]]
-
-
-@op("sum_duplicates")
-class _SumDuplicates:
-    """The values [n, ...] of each row of slices summed at its first place in `indices`; 0 at its other places."""
-
-    nondifferentiable = "clipping comes after the gradients, none goes through it"
-    not_exported = "a served model has no gradients"
-
-    @staticmethod
-    def infer(values: Spec, indices: Spec) -> Spec:
-        return values
-
-    @staticmethod
-    def kernel(out: Array, values: Array, indices: Array) -> None:
-        out[...] = 0
-        first = np.unique(indices, return_index=True)[1]
-        out[first] = dedupe(indices, values)[1]
 
 
 @dataclass(frozen=True)
