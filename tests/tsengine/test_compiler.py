@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tsengine.compiler.pipeline import PASSES, compile_program
 from tsengine.compiler.program import Program
 from tsengine.compiler.verify import verify, verify_memory
 from tsengine.errors import CompileError
+from tsengine.profile import Line
 from tsengine.testing.interpreter import interpret
 from tsengine.testing.random_graphs import random_graph
 
@@ -25,6 +27,13 @@ def graph() -> Iterator[ts.Graph]:
 
 def ops(program: Program) -> list[str]:
     return [step.op.name for step in program.steps]
+
+
+def profiled(fetches: list[ts.Node], feeds: dict[ts.Node, Any]) -> list[Line]:
+    session = ts.Session()
+    session.run(fetches, feeds, profile=True)
+    assert session.profile is not None
+    return session.profile.lines
 
 
 def test_fold_computes_constants_and_known_shapes() -> None:
@@ -84,7 +93,9 @@ def test_fuse_takes_only_chains_that_nobody_else_reads() -> None:
     assert ops(compile_program([h], [x])).count("fused_linear") == 1
     (grad,) = ts.gradients(h, [w])
     assert isinstance(grad, ts.Node)
-    assert ops(compile_program([h, grad], [x])).count("matmul") == 1  # the gradient's own
+    plan = ts.Session().plan([h, grad], {x: np.ones((2, 3))})
+    assert [line.op for line in profiled([h, grad], {x: np.ones((2, 3))})].count("matmul") == 1  # the gradient's own
+    assert plan.dump().count("[shape]") >= 1  # the product of the forward pass lends its shape and is not computed
     product = h.inputs[0].inputs[0]
     assert "fused_linear" not in ops(compile_program([h, product], [x]))
     both = ts.Session().run([h, product, ts.shape_of(product)], {x: np.ones((2, 3))})
@@ -100,6 +111,54 @@ def test_fuse_leaves_a_product_whose_shape_was_looked_at_before() -> None:
     got = ts.Session(checked=True).run([h, sizes], {x: np.ones((2, 3))})
     np.testing.assert_array_equal(got[0], [[4, 0], [4, 0]])
     np.testing.assert_array_equal(got[1], [2, 2])
+
+
+def test_a_sum_over_gathered_rows_becomes_a_bag_and_its_gradient_needs_only_the_shape_of_the_rows() -> None:
+    table = ts.Variable(np.arange(12, dtype=np.float64).reshape(6, 2))
+    ids = ts.placeholder(np.int32, [None, 3])
+    bags = ts.reduce_sum(ts.gather(table, ids), axis=1)
+    (grad,) = ts.gradients(ts.reduce_sum(ts.square(bags)), [table])
+    assert isinstance(grad, ts.IndexedSlices)
+    feeds = {ids: np.array([[0, 0, 5], [1, 2, 3]])}
+    fetches = [bags, grad.to_dense()]
+    ran = [line.op for line in profiled(fetches, feeds)]
+    assert "fused_gather_sum" in ran
+    assert "gather" not in ran
+    got, slope = ts.Session(checked=True).run(fetches, feeds)
+    np.testing.assert_array_equal(got, [[10, 13], [12, 15]])
+    np.testing.assert_array_equal(slope[5], [20, 26])
+    np.testing.assert_array_equal(slope[0], [40, 52])
+    np.testing.assert_array_equal(slope[4], [0, 0])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_cross_entropy_is_one_step_each_way(sparse: bool) -> None:
+    logits = ts.placeholder(np.float64, [None, 3])
+    scores = np.array([[1.0, 2.0, 0.5], [1000.0, -1000.0, 0.0]])
+    classes = np.array([1, 2], np.int32)
+    given = classes if sparse else np.eye(3)[classes] * [[0.5], [1.0]]
+    labels = ts.placeholder(given.dtype, [None] * given.ndim)
+    kind = ts.sparse_softmax_cross_entropy_with_logits if sparse else ts.softmax_cross_entropy_with_logits
+    loss, feeds = kind(labels, logits), {logits: scores, labels: given}
+    (grad,) = ts.gradients(ts.reduce_sum(loss), [logits])
+    assert isinstance(grad, ts.Node)
+    ran = [line.op for line in profiled([loss, grad], feeds)]
+    assert sum(op.startswith("fused") and "likelihood" in op for op in ran) == 2
+    assert not {"log_softmax", "log_softmax_gradient", "multiply", "place_class"} & set(ran)
+    p = np.exp(scores - scores.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    weight = np.array([1.0, 1.0]) if sparse else np.array([0.5, 1.0])
+    for disable in ((), ("fuse",)):
+        value, slope = ts.Session(disable=disable, checked=True).run([loss, grad], feeds)
+        np.testing.assert_allclose(value, weight * [-np.log(p[0, 1]), 1000.0], rtol=1e-14)
+        np.testing.assert_allclose(slope, weight[:, None] * (p - np.eye(3)[classes]), rtol=1e-14)
+
+
+def test_the_written_out_cross_entropy_is_fused_too() -> None:
+    logits, c = ts.placeholder(np.float64, [None, 2]), ts.placeholder(np.float64, [None, 2])
+    inner = ts.reduce_sum(ts.multiply(c, ts.log(ts.softmax(logits))), axis=1)
+    loss = ts.negative(ts.reduce_sum(inner))
+    assert "fused_log_likelihood" in ops(compile_program([loss], [logits, c]))
 
 
 @pytest.mark.parametrize("seed", range(25))

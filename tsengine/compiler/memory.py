@@ -2,7 +2,7 @@
 
 Liveness is counted per buffer, not per value, because views share their input's. Only results of kernels are planned:
 what is fed, what a variable or a constant holds, and results whose size depends on the data are never overwritten, and
-a fetched value keeps its buffer to the end of the run.
+a fetched value keeps its buffer to the end of the run. A value of which only the shape is looked at is not computed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from tsengine.compiler.program import Program, Step
 from tsengine.specs import Spec, byte_size
 
-Kind = Literal["external", "view", "dynamic", "buffer"]
+Kind = Literal["external", "view", "dynamic", "buffer", "shape"]
 _LARGEST_WASTE = 16  # a buffer more than this many times too large is left for a value that needs it
 
 
@@ -45,10 +45,11 @@ class MemoryPlan:
 def plan_memory(program: Program, specs: dict[int, Spec | None], reuse: bool = True) -> MemoryPlan:
     """Place every value. Without `reuse` each result has a buffer of its own."""
     plan = MemoryPlan()
+    computed = _computed(program, specs)
     for step in program.steps:
-        plan.places[step.id] = Placement(_kind(step, specs))
+        plan.places[step.id] = Placement(_kind(step, specs) if step.id in computed else "shape")
         plan.owner[step.id] = plan.owner[step.inputs[0]] if plan.places[step.id].kind == "view" else step.id
-    last = last_uses(program, plan.owner)
+    last = last_uses(program, plan)
     free: list[tuple[int, int]] = []
     for position, step in enumerate(program.steps):
         if plan.places[step.id].kind == "buffer":
@@ -58,15 +59,28 @@ def plan_memory(program: Program, specs: dict[int, Spec | None], reuse: bool = T
     return plan
 
 
-def last_uses(program: Program, owner: dict[int, int]) -> dict[int, int]:
+def last_uses(program: Program, plan: MemoryPlan) -> dict[int, int]:
     """For every owner of a buffer the position of the last step that reads it, through views too."""
+    owner = plan.owner
     last = {owner[step.id]: position for position, step in enumerate(program.steps)}
     for position, step in enumerate(program.steps):
-        for item in step.reads:
-            last[owner[item]] = position
+        if plan.places[step.id].kind != "shape":
+            for item in step.reads:
+                last[owner[item]] = position
     for item in program.fetches:
         last[owner[item]] = len(program.steps)
     return last
+
+
+def _computed(program: Program, specs: dict[int, Spec | None]) -> set[int]:
+    """The values that some fetch or update needs the elements of, and those whose shape nobody knows before."""
+    needed = set(program.fetches)
+    for step in reversed(program.steps):
+        spec = specs[step.id]
+        if step.id in needed or step.op.source or spec is None or not spec.known:
+            needed.add(step.id)
+            needed.update(step.reads)
+    return needed
 
 
 def is_view(step: Step, specs: dict[int, Spec | None]) -> bool:

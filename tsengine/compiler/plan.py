@@ -104,6 +104,8 @@ class Plan:
             self._variables.append((slot, step.attrs["variable"]))
         elif step.is_update:
             self._updates.append(step)
+        elif self.memory.places[step.id].kind == "shape":
+            self._template[slot] = shape_alone(self.specs[step.id])
         elif self.memory.places[step.id].kind == "buffer":
             self._readers.append((self._writing(step, slot), step))
         elif step.op.is_view is not None and self.memory.places[step.id].kind == "view" and self._known(step):

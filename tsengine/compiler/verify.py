@@ -42,7 +42,7 @@ def _verify_spec(step: Step, inferred: Spec | None, after: str) -> None:
 def verify_memory(program: Program, plan: MemoryPlan) -> None:
     """No two values that are alive at once share a buffer, but for a value made in place of the one that dies there,
     and that only where the step reads it once."""
-    last = last_uses(program, plan.owner)
+    last = last_uses(program, plan)
     holder: dict[int, int] = {}
     for position, step in enumerate(program.steps):
         place = plan.places[step.id]

@@ -56,6 +56,18 @@ def pool(out: Array, table: Array, ids: Array, lengths: Array, mean: bool) -> No
         out /= np.maximum(lengths, 1).astype(out.dtype)[:, None]
 
 
+def pool_all(out: Array, table: Array, ids: Array) -> None:
+    """Sum of the rows ids[b, :], in position order, one position at a time as in `pool`."""
+    check_ids(ids, len(table))
+    out[...] = 0
+    if not out.size:
+        return
+    rows = np.empty_like(out)
+    for position in range(ids.shape[1]):
+        np.take(table, ids[:, position], axis=0, out=rows, mode="clip")
+        out += rows
+
+
 def spread(grad: Array, lengths: Array, mean: bool) -> Array:
     """Gradient of `pool` by each used row: bag b's gradient, lengths[b] times, in position order."""
     share = grad / np.maximum(lengths, 1).astype(grad.dtype)[:, None] if mean else grad

@@ -53,15 +53,6 @@ def _matmul_gradient(grad: Array, a: Array, b: Array, by: int) -> Array:
     return grad @ b.T if by == 0 else a.T @ grad
 
 
-def _fused_linear(a: Array, b: Array, bias: Array, activation: str | None, **flags: bool) -> Array:
-    x = _matmul(a, b, **flags) + bias
-    if activation == "relu":
-        return np.where(x > 0, x, 0)
-    if activation == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-x)))
-    return np.tanh(x) if activation == "tanh" else x
-
-
 LAST_AXIS: dict[str, Row] = {
     name: Row(
         reference,
@@ -94,18 +85,5 @@ LINEAR: dict[str, Row] = {
         ),
         ("empty", (normal(0, 2), normal(0, 4), normal(4, 2)), {"by": 1}),
         scalar="operands are vectors or matrices",
-    ),
-    "fused_linear": fixed(
-        _fused_linear,
-        *(
-            (
-                kind,
-                (normal(rows, 4), normal(4, 2), normal(2)),
-                {"activation": activation, "transpose_a": False, "transpose_b": False},
-            )
-            for kind, rows in (("plain", 3), ("empty", 0))
-            for activation in ("relu", "sigmoid", "tanh", None)
-        ),
-        scalar="operands are matrices",
     ),
 }
