@@ -88,7 +88,8 @@ def _accumulate(node: Node, parts: list[Gradient]) -> Gradient:
 def _propagate(node: Node, total: Gradient, pending: dict[int, list[Gradient]]) -> None:
     if node.op.gradient is None:
         if node.op.nondifferentiable is None:
-            raise GradientError(f"no gradient is defined for op {node.op.name}: {describe(node)}")
+            why = f" ({node.op.undifferentiated})" if node.op.undifferentiated else ""
+            raise GradientError(f"no gradient is defined for op {node.op.name}{why}: {describe(node)}")
         return
     dense = total.to_dense() if isinstance(total, IndexedSlices) else total
     contributions = node.op.gradient(node, dense)

@@ -1,4 +1,4 @@
-"""Passes: what each does, that switching it off changes no number, and that buffers never overlap."""
+"""Passes: what each does. That none changes a number is shown on random graphs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 
 import tsengine as ts
 from tsengine.compiler.memory import Placement
-from tsengine.compiler.pipeline import PASSES, compile_program
+from tsengine.compiler.pipeline import compile_program
 from tsengine.compiler.program import Program
 from tsengine.compiler.verify import verify, verify_memory
 from tsengine.errors import CompileError
 from tsengine.profile import Line
 from tsengine.testing.interpreter import interpret
-from tsengine.testing.random_graphs import random_graph
 
 
 @pytest.fixture(autouse=True)
@@ -159,26 +158,6 @@ def test_the_written_out_cross_entropy_is_fused_too() -> None:
     inner = ts.reduce_sum(ts.multiply(c, ts.log(ts.softmax(logits))), axis=1)
     loss = ts.negative(ts.reduce_sum(inner))
     assert "fused_log_likelihood" in ops(compile_program([loss], [logits, c]))
-
-
-@pytest.mark.parametrize("seed", range(25))
-def test_every_pass_on_or_off_gives_the_same_numbers(seed: int) -> None:
-    build, arrays = random_graph(seed, size=5 + 2 * seed)
-    inputs = [ts.placeholder(array.dtype, [None] * array.ndim) for array in arrays]
-    y = build(*inputs)
-    fetches = [y, *(grad for grad in ts.gradients(y, inputs) if isinstance(grad, ts.Node))]
-    feeds = dict(zip(inputs, arrays, strict=True))
-    reference = interpret(fetches, feeds)
-    for disable in ((), PASSES, *({name} for name in PASSES)):
-        session = ts.Session(disable=disable, checked=True)
-        for _ in range(2):  # the second run meets buffers that hold the first one's values
-            got = session.run(fetches, feeds)
-            for value, expected in zip(got, reference, strict=True):
-                np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12)
-        if "rewrite" in disable:
-            np.testing.assert_array_equal(
-                np.hstack([v.ravel() for v in got]), np.hstack([v.ravel() for v in reference])
-            )
 
 
 def test_memory_is_reused_in_place_and_says_so() -> None:

@@ -32,7 +32,8 @@ def test_every_op_states_its_facts() -> None:
         ways = [way for way in (op.kernel, op.compute, op.update) if way is not None]
         assert op.doc, name
         assert op.source or len(ways) == 1 or (not ways and op.view is not None and op.is_view is None), name
-        assert (op.gradient is None) != (op.nondifferentiable is None), f"{name}: a gradient or a reason, not both"
+        answers = (op.gradient, op.nondifferentiable, op.undifferentiated)
+        assert sum(answer is not None for answer in answers) == 1, f"{name}: a gradient or a reason, not both"
         assert (op.onnx is None) != (op.not_exported is None), f"{name}: an ONNX rule or a reason, not both"
 
 

@@ -79,7 +79,6 @@ def _product(a: Shape | None, b: Shape | None, transpose_a: bool, transpose_b: b
 class _MatmulGradient:
     """Gradient of a product without transposes where an operand is a vector or its rank is only known when running."""
 
-    nondifferentiable = "second derivatives of products with vectors are not needed; reshape the vector to a matrix"
     not_exported = "it appears in gradients only"
 
     @staticmethod
@@ -101,6 +100,14 @@ class _MatmulGradient:
             extra + axis for axis, size in enumerate(target) if size == 1 and product.shape[extra + axis] != 1
         )
         out[...] = product.sum(axis=(*range(extra), *repeated)).reshape(out.shape)
+
+    @staticmethod
+    def gradient(node: Node, grad: Node) -> Gradients:
+        """It is linear in the gradient and in the other operand; of its own operand it reads the shape."""
+        outer, a, b = node.inputs
+        if node.attrs["by"] == 0:
+            return matmul(grad, b), None, apply("matmul_gradient", outer, grad, b, by=1)
+        return matmul(a, grad), apply("matmul_gradient", outer, a, grad, by=0), None
 
 
 def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, name: str | None = None) -> Node:

@@ -26,7 +26,8 @@ class OpDef:
 
     infer(*specs, **attrs) -> Spec     shape and dtype rule; None for an op without a result
     gradient(node, grad) -> tuple      one Node, IndexedSlices or None per input, written in ops
-    nondifferentiable                  why there is no gradient
+    nondifferentiable                  why there is none: the value is constant but for jumps, or nobody goes through it
+    undifferentiated                   why there is none although there could be: who asks for it gets an error
     onnx                               an ONNX op type (one to one), or a rule(builder, node, inputs) -> output name
     not_exported                       why there is no ONNX rule
     inplace                            inputs whose buffer the kernel may overwrite with its result
@@ -46,6 +47,7 @@ class OpDef:
     is_view: Rule | None = None
     gradient: Rule | None = None
     nondifferentiable: str | None = None
+    undifferentiated: str | None = None
     onnx: str | Rule | None = None
     not_exported: str | None = None
     inplace: tuple[int, ...] = ()

@@ -188,7 +188,8 @@ class _BroadcastLike:
 
     @staticmethod
     def infer(x: Spec, like: Spec) -> Spec:
-        broadcast(x.shape, like.shape)
+        if like.shape is not None and not fits(like.shape, broadcast(x.shape, like.shape)):
+            raise ShapeError(f"{x} cannot be broadcast to the shape of {like}")
         return x.with_shape(like.shape)
 
     @staticmethod

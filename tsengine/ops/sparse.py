@@ -98,7 +98,7 @@ class _SlicesToDense:
 class _SumDuplicates:
     """The values [n, ...] of each row of slices summed at its first place in `indices`; 0 at its other places."""
 
-    nondifferentiable = "clipping comes after the gradients, none goes through it"
+    undifferentiated = "clipping comes after the gradients, none goes through it"
     not_exported = _GRADIENTS_ONLY
 
     @staticmethod
@@ -165,7 +165,7 @@ class _BagIds:
 class _BagGradients:
     """The gradient of a bag, once for each of its ids, bag after bag."""
 
-    nondifferentiable = "second derivatives of bags are not needed; use gather and reduce_sum"
+    undifferentiated = "a bag has a first derivative only; gather and reduce_sum have more"
     not_exported = _GRADIENTS_ONLY
 
     @staticmethod
