@@ -54,6 +54,10 @@ class IndexOutOfRange(ExecutionError, IndexError):
     """An id lies outside the table it should select from."""
 
 
+class NotFinite(EngineError, ArithmeticError):
+    """A value is NaN or infinite; the message names the node or the variable."""
+
+
 class CompileError(EngineError, RuntimeError):
     """A compiler pass broke an invariant of the program; always a defect of the engine."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from tsengine.errors import FetchError
-from tsengine.graph import Graph, Node
+from tsengine.graph import Graph, Node, describe, format_site, user_site
 from tsengine.indexed_slices import IndexedSlices, IndexedSlicesValue
 
 
@@ -44,21 +44,30 @@ class Fetches:
             if isinstance(item, Node):
                 backwards.append(item)
                 continue
-            make, parts = _taken_apart(item)
+            make, parts = _taken_apart(item) or self._refuse(structure, item)
             backwards.append((make, len(parts)))
             pending.extend(parts)
         self._recipe = [item if isinstance(item, tuple) else self._placed(item) for item in reversed(backwards)]
 
     def _placed(self, node: Node) -> int:
         if node.graph is not self._graph:
-            raise FetchError(f"fetched node '{node.name}' is not an element of this session's graph")
+            where = format_site(user_site())
+            raise FetchError(
+                f"fetched node is not an element of this session's graph: {describe(node)} of {node.spec}, at {where}"
+            )
         if node.id not in self._place:
             self._place[node.id] = len(self.nodes)
             self.nodes.append(node)
         return self._place[node.id]
 
+    def _refuse(self, structure: Any, item: Any) -> NoReturn:
+        raise FetchError(
+            f"Fetch argument {item!r} has invalid type {type(item).__name__}: fetch nodes, or lists, tuples, dicts of "
+            f"nodes; it is {_path(structure, item)} at {format_site(user_site())}"
+        )
 
-def _taken_apart(item: Any) -> tuple[Callable[[list[Any]], Any], list[Any]]:
+
+def _taken_apart(item: Any) -> tuple[Callable[[list[Any]], Any], list[Any]] | None:
     if isinstance(item, IndexedSlices):
         return (lambda parts: IndexedSlicesValue(*parts)), [item.values, item.indices]
     if isinstance(item, dict):
@@ -69,6 +78,16 @@ def _taken_apart(item: Any) -> tuple[Callable[[list[Any]], Any], list[Any]]:
         return (lambda parts: kind(*parts)), list(item)
     if isinstance(item, list | tuple):
         return type(item), list(item)
-    raise FetchError(
-        f"Fetch argument {item!r} has invalid type {type(item).__name__}: fetch nodes, or lists, tuples, dicts of nodes"
-    )
+    return None
+
+
+def _path(structure: Any, wanted: Any) -> str:
+    """Where in the structure an item stands: `fetches['a'][1]`."""
+    pending = [(structure, "fetches")]
+    while pending:
+        item, path = pending.pop()
+        if item is wanted:
+            return path
+        parts = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list | tuple) else ()
+        pending.extend((part, f"{path}[{key!r}]") for key, part in parts)
+    return "fetches"

@@ -8,12 +8,14 @@ back over broadcast axes, accumulated once, and kept as IndexedSlices only where
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tsengine.errors import GradientError
-from tsengine.graph import Node, ancestors, apply, describe
+from tsengine.graph import Graph, Node, ancestors, apply, describe, format_site, user_site
 from tsengine.indexed_slices import IndexedSlices, concatenate
 from tsengine.ops.elementwise import add_n, cast
-from tsengine.ops.shape import ones_like
+from tsengine.ops.shape import ones_like, reshape_like
+from tsengine.scopes import get_default_graph
 from tsengine.specs import fits
 from tsengine.variables import Variable
 
@@ -30,21 +32,37 @@ def gradients(
 
     `grad_ys` weighs each y (ones by default); nothing flows through `stop_gradients`.
     """
-    targets = [ys] if isinstance(ys, Node) else list(ys)
-    if not targets:
-        raise GradientError("gradients needs at least one y")
+    targets, stopped = [ys] if isinstance(ys, Node) else list(ys), list(stop_gradients)
+    weights = [None] * len(targets) if grad_ys is None else list(grad_ys)
+    if not targets or len(weights) != len(targets):
+        found = f"got {len(targets)} and {len(weights)} at {format_site(user_site())}"
+        raise GradientError(f"gradients needs at least one y, and as many grad_ys: {found}")
+    given = [weight for weight in weights if weight is not None]
+    for nodes, what in ((targets, "ys"), (xs, "xs"), (given, "grad_ys"), (stopped, "stop_gradients")):
+        _graph_of(targets[0]).need_own(nodes, f"{what} of gradients")
     with targets[0].graph.name_scope("gradients"):
-        found = _backward(targets, list(xs), grad_ys or [None] * len(targets), {node.id for node in stop_gradients})
-    return [found.get(x.id) for x in xs]
+        slopes = _backward(targets, list(xs), weights, {node.id for node in stopped})
+    return [slopes.get(x.id) for x in xs]
+
+
+def gradient_stop(y: Node, x: Node) -> Node | None:
+    """The first node on the way from x to y that no gradient passes; None where all let it through, or no way is."""
+    way = _between([y], {x.id}, set())
+    stops = [node for node in way if node.op.nondifferentiable is not None and node is not x]
+    return stops[0] if way and way[-1] is y and stops else None
+
+
+def _graph_of(y: Any) -> Graph:
+    return y.graph if isinstance(y, Node) else get_default_graph()
 
 
 def _backward(
-    targets: list[Node], xs: list[Node], grad_ys: Sequence[Node | None], stop: set[int]
+    targets: list[Node], xs: list[Node], weights: Sequence[Node | None], stop: set[int]
 ) -> dict[int, Gradient]:
     pending: dict[int, list[Gradient]] = {}
-    for y, grad in zip(targets, grad_ys, strict=True):
+    for y, weight in zip(targets, weights, strict=True):
         _need_float(y)
-        pending.setdefault(y.id, []).append(ones_like(y) if grad is None else grad)
+        pending.setdefault(y.id, []).append(ones_like(y) if weight is None else _weighing(y, weight))
     wanted = {x.id for x in xs}
     found: dict[int, Gradient] = {}
     for node in reversed(_between(targets, wanted, stop)):
@@ -62,6 +80,16 @@ def _backward(
 def _need_float(y: Node) -> None:
     if not y.value_spec.is_float:
         raise GradientError(f"only floats have gradients, got {describe(y)} of {y.spec}")
+
+
+def _weighing(y: Node, weight: Node) -> Node:
+    """A weight for each element of y. Fewer, which would be broadcast, are refused here or when they run."""
+    if weight.dtype != y.dtype or (weight.shape is not None and not fits(weight.shape, y.shape)):
+        raise GradientError(
+            f"grad_ys must have dtype and shape of its y, got {weight.spec} for {y.spec}: "
+            f"{describe(weight)} for {describe(y)}"
+        )
+    return reshape_like(weight, y)
 
 
 def _between(targets: list[Node], wanted: set[int], stop: set[int]) -> list[Node]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tsengine.errors import GraphError, ShapeError
 from tsengine.ops.registry import REGISTRY, OpDef
 from tsengine.ops.sources import CONSTANT
 from tsengine.scopes import DefaultGraph, Names, NameScope, get_default_graph
-from tsengine.specs import DEFAULT_FLOAT, Array, Shape, Spec
+from tsengine.specs import DEFAULT_FLOAT, Array, Shape, Spec, spec_of
 from tsengine.store import VariableStore
 
 if TYPE_CHECKING:
@@ -179,17 +179,18 @@ class Graph:
         """Prefix the names of the nodes made in a `with` block."""
         return NameScope(self.names, name)
 
-    @contextmanager
-    def control_dependencies(self, operations: Iterable[Node]) -> Iterator[None]:
+    def control_dependencies(self, operations: Iterable[Node]) -> AbstractContextManager[None]:
         """Whoever runs a node made in this block runs these operations too.
 
         That is all: what a node reads of a variable is its value from the start of the run, whatever is updated in it,
         and updates run in the order in which they were made.
         """
         wanted = tuple(operations)
-        for node in wanted:
-            if node.graph is not self:
-                raise GraphError(f"{describe(node)} is not an element of this graph: it cannot control its nodes")
+        self.need_own(wanted, "control_dependencies")
+        return self._controlled(wanted)
+
+    @contextmanager
+    def _controlled(self, wanted: tuple[Node, ...]) -> Iterator[None]:
         self._control.append(wanted)
         try:
             yield
@@ -215,17 +216,25 @@ class Graph:
 
     def create(self, op: OpDef, inputs: tuple[Node, ...], attrs: dict[str, Any], name: str | None) -> Node:
         """Add one application of a primitive; its spec is inferred here, and a mistake reported here."""
-        for node in inputs:
-            if node.graph is not self:
-                raise GraphError(
-                    f"{describe(node)} is not an element of this graph: {op.name} at {format_site(user_site())}"
-                )
+        self.need_own(inputs, op.name)
         full = self.names.unique(name or op.name)
         try:
             result = op.infer(*[_input_spec(op, node) for node in inputs], **attrs)
         except ShapeError as error:
-            raise GraphError(_construction_error(op, inputs, full, error)) from None
+            raise GraphError(refusal(full, op.name, map(_with_spec, inputs), error)) from None
         return Node(self, op, inputs, attrs, result, full)
+
+    def need_own(self, nodes: Iterable[Any], wanted_by: str) -> None:
+        """Refuse what is no node of this graph."""
+        for node in nodes:
+            if not isinstance(node, Node):
+                kind = type(node).__name__
+                raise GraphError(f"{wanted_by} takes nodes, got {node!r} of type {kind} at {format_site(user_site())}")
+            if node.graph is not self:
+                raise GraphError(
+                    f"{describe(node)} of {node.spec} is not an element of this graph: "
+                    f"{wanted_by} at {format_site(user_site())}"
+                )
 
 
 def _input_spec(op: OpDef, node: Node) -> Spec | None:
@@ -234,9 +243,9 @@ def _input_spec(op: OpDef, node: Node) -> Spec | None:
     return node.spec
 
 
-def _construction_error(op: OpDef, inputs: tuple[Node, ...], name: str, error: Exception) -> str:
-    given = ", ".join(f"'{node.name}' {node.spec}" for node in inputs)
-    return f"'{name}' (op {op.name}, inputs {given or 'none'}, at {format_site(user_site())}): {error}"
+def refusal(name: str, op: str, inputs: Iterable[str], why: object) -> str:
+    """Why a node cannot be made, with its name, op, inputs and the user's line."""
+    return f"'{name}' (op {op}, inputs {', '.join(inputs) or 'none'}, at {format_site(user_site())}): {why}"
 
 
 def apply(op: str | OpDef, *inputs: Node, name: str | None = None, **attrs: Any) -> Node:
@@ -257,26 +266,41 @@ def as_nodes(*values: Any) -> tuple[Node, ...]:
     model = next((value for value in values if isinstance(value, Node)), None)
     if model is None:
         return tuple(as_node(value) for value in values)
-    return tuple(value if isinstance(value, Node) else as_node(value, model.dtype, model.graph) for value in values)
+    return tuple(as_node(value, model.dtype, model.graph, model) for value in values)
 
 
-def as_node(value: Any, dtype: DTypeLike | None = None, graph: Graph | None = None) -> Node:
-    """A node as it is; anything else as a constant."""
+def as_node(value: Any, dtype: DTypeLike | None = None, graph: Graph | None = None, beside: Node | None = None) -> Node:
+    """A node as it is; anything else as a constant. `beside` is the operand that an error names."""
     if isinstance(value, Node):
         return value
-    array = to_array(value, dtype)
+    array = to_array(value, dtype, beside)
     return (graph or get_default_graph()).create(CONSTANT, (), {"value": array}, None)
 
 
-def to_array(value: Any, dtype: DTypeLike | None = None) -> Array:
-    """A read-only copy as an array. Python floats are float32 and ints int32 by default, arrays keep their dtype."""
-    array = np.array(value, dtype=dtype)
-    if dtype is None and not isinstance(value, np.ndarray | np.generic):
-        array = array.astype({"f": DEFAULT_FLOAT, "i": np.dtype(np.int32)}.get(array.dtype.kind, array.dtype))
-    if array.dtype.kind not in "fiub":
-        raise GraphError(f"a constant must be numbers or bools, got {type(value).__name__} of dtype {array.dtype}")
+def to_array(value: Any, dtype: DTypeLike | None = None, beside: Node | None = None) -> Array:
+    """A read-only copy as an array. Python floats are float32 and ints int32 by default, arrays keep their dtype.
+
+    A dtype asked for takes what it can hold by kind: 1 becomes 1.0, 0.5 does not become 0.
+    """
+    try:
+        array = np.array(value)
+        if array.dtype.kind not in "fiub":
+            raise ShapeError(f"must be numbers or bools, got {type(value).__name__} of dtype {array.dtype}")
+        array = _in_dtype(array, dtype, python=not isinstance(value, np.ndarray | np.generic))
+    except (ValueError, OverflowError) as error:
+        other = "" if beside is None else f" beside {describe(beside)} of {beside.spec}"
+        raise GraphError(f"a constant{other}, at {format_site(user_site())}: {error}") from None
     array.flags.writeable = False
     return array
+
+
+def _in_dtype(array: Array, dtype: DTypeLike | None, python: bool) -> Array:
+    if dtype is None:
+        usual = {"f": DEFAULT_FLOAT, "i": np.dtype(np.int32)} if python else {}
+        return array.astype(usual.get(array.dtype.kind, array.dtype), copy=False)
+    if array.size and not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise ShapeError(f"{spec_of(array)} does not become {np.dtype(dtype).name} without loss; cast it yourself")
+    return array.astype(dtype, copy=False)
 
 
 def constant(value: Any, dtype: DTypeLike | None = None, name: str | None = None) -> Node:
@@ -299,8 +323,12 @@ def format_site(site: tuple[str, int]) -> str:
 
 def describe(node: Node) -> str:
     """A node in words for an error: name, op, inputs with shapes, where the user made it."""
-    given = ", ".join(f"'{item.name}' {item.spec}" for item in node.inputs)
+    given = ", ".join(map(_with_spec, node.inputs))
     return f"'{node.name}' (op {node.op.name}, inputs {given or 'none'}, made at {format_site(node.site)})"
+
+
+def _with_spec(node: Node) -> str:
+    return f"'{node.name}' {node.spec or 'operation'}"
 
 
 def pulled_in(targets: list[Node], stop: frozenset[int] = frozenset()) -> list[Node]:

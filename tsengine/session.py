@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from tsengine import numerics
 from tsengine.compiler.pipeline import bind, compile_program
 from tsengine.compiler.plan import Plan
 from tsengine.compiler.program import Program
@@ -50,7 +51,8 @@ class Session:
     """Runs nodes of a graph. Sessions of one graph share its variables; all else is per run.
 
     kernels: which set of kernels runs ("numpy"). disable: passes to leave out, of `compiler.pipeline.PASSES`.
-    checked: verify the program after every pass.
+    checked: verify the program after every pass. check_numerics: stop at the first NaN or infinity with the node that
+    made it (NotFinite); `fold` and `fuse` are left out then, and runs are slower.
     """
 
     def __init__(
@@ -60,13 +62,16 @@ class Session:
         kernels: str = "numpy",
         disable: Collection[str] = (),
         checked: bool = False,
+        check_numerics: bool = False,
     ) -> None:
         if kernels != "numpy":
             raise ValueError(f"kernels must be 'numpy', got {kernels!r}")
         self.graph = graph or get_default_graph()
         self.stats = Stats()
         self.profile: Profile | None = None
-        self._disable, self._checked = frozenset(disable), checked
+        self._disable, self._checked, self._check_numerics = frozenset(disable), checked, check_numerics
+        if check_numerics:
+            self._disable |= numerics.OFF
         self._structures: dict[tuple[tuple[int, ...], tuple[int, ...]], _Structure] = {}
         self._closed = False
 
@@ -129,6 +134,8 @@ class Session:
         if found is None:
             pulled = pulled_in(nodes, frozenset(node.id for node in feeds))
             program = compile_program([*nodes, *pulled], feeds, self._disable, self._checked)
+            if self._check_numerics:
+                program = numerics.checked(program)
             found = self._structures[key] = _Structure(program, [self.graph.nodes[item] for item in program.feeds])
             self.stats.plans += 1
         return found

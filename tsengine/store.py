@@ -70,11 +70,15 @@ class ReadWriteLock:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a variable's storage must be, and how it is filled: `initial(start, stop)` gives a range of its rows."""
+    """What a variable's storage must be, and how it is filled: `initial(start, stop)` gives a range of its rows.
+
+    `origin` says in an error who declared it.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     initial: InitialRows | None
+    origin: str = ""
 
 
 class VariableStore:
@@ -99,6 +103,18 @@ class VariableStore:
         found = self._arrays.get(name)
         return found if found is not None else self._initialize(name)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a variable, whether it has a value or not."""
+        return self._declaration(name).shape
+
+    def storage(self, name: str) -> Array:
+        """The live storage for one who overwrites all of it: nothing is initialized. The caller holds the lock."""
+        with self._making:
+            if name not in self._arrays:
+                declared = self._declaration(name)
+                self._arrays[name] = np.empty(declared.shape, declared.dtype)
+            return self._arrays[name]
+
     def get(self, name: str) -> Array:
         """A copy of the value."""
         with self.lock.reading():
@@ -114,10 +130,8 @@ class VariableStore:
             )
         if not np.can_cast(given.dtype, declared.dtype, "same_kind"):
             raise StoreError(f"variable '{name}' holds {declared.dtype.name}, got {given.dtype.name}")
-        with self.lock.writing(), self._making:
-            np.copyto(
-                self._arrays.setdefault(name, np.empty(declared.shape, declared.dtype)), given, casting="same_kind"
-            )
+        with self.lock.writing():
+            np.copyto(self.storage(name), given, casting="same_kind")
 
     def bind(self, name: str, array: Array) -> None:
         """Make `array` the storage itself; what it holds is the value from now on.
@@ -144,7 +158,7 @@ class VariableStore:
         """Give every variable its initial value again, in the storage it has; the caller holds the writing lock."""
         for name, declared in self._declared.items():
             if declared.initial is not None:
-                fill(self._arrays.setdefault(name, np.empty(declared.shape, declared.dtype)), declared.initial)
+                fill(self.storage(name), declared.initial)
 
     def _declaration(self, name: str) -> Declaration:
         if name not in self._declared:
@@ -158,7 +172,8 @@ class VariableStore:
                 return self._arrays[name]
             if declared.initial is None:
                 raise UninitializedVariable(
-                    f"attempting to use uninitialized variable '{name}'; put a value in with graph.store.set"
+                    f"attempting to use uninitialized variable '{name}' {declared.dtype.name}"
+                    f"{format_shape(declared.shape)}{declared.origin}; put a value in with assign or graph.store.set"
                 )
             storage = np.empty(declared.shape, declared.dtype)
             fill(storage, declared.initial)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tsengine.errors import GraphError
-from tsengine.graph import Graph, Node, apply, to_array
+from tsengine.graph import Graph, Node, apply, format_site, to_array, user_site
 from tsengine.initializers import Constant, Given, Initializer
 from tsengine.ops.sources import PLACEHOLDER, VARIABLE_READ
 from tsengine.scopes import get_default_graph
@@ -28,7 +28,7 @@ class Variable(Node):
     """A value kept in the graph's store between runs; as a node, the value it had when the run began.
 
     Give either `initial_value` (array-like; copied) or `initializer` with `shape`. With neither the variable is
-    uninitialized until `graph.store.set` or `bind`, and then needs `shape`.
+    uninitialized until `assign`, `graph.store.set` or `bind`, and then needs `shape`.
     """
 
     __slots__ = ("trainable", "initializer")
@@ -51,7 +51,8 @@ class Variable(Node):
         self.trainable, self.initializer = trainable, first
         owner.variables[unique] = self
         rows = None if first is None else self.initial_rows
-        owner.store.declare(unique, Declaration(self.static_shape, found.dtype, rows))
+        origin = f" (op {self.op.name}, made at {format_site(self.site)})"
+        owner.store.declare(unique, Declaration(self.static_shape, found.dtype, rows, origin))
 
     @property
     def static_shape(self) -> tuple[int, ...]:
@@ -73,13 +74,13 @@ def _initial(
     value: Any, initializer: Initializer | None, shape: Sequence[int] | None, dtype: DTypeLike | None
 ) -> tuple[Initializer | None, Spec]:
     if value is not None and initializer is not None:
-        raise GraphError("a Variable takes initial_value or initializer, not both")
+        raise GraphError(f"a Variable takes initial_value or initializer, not both, at {format_site(user_site())}")
     if value is not None:
         array = to_array(value, dtype)
         return Given(array), Spec(array.dtype, array.shape)
     if shape is None or any(not isinstance(size, int | np.integer) or size < 0 for size in shape):
         raise GraphError(
-            f"a Variable without initial_value needs a fully known shape, got {shape}: "
+            f"a Variable without initial_value needs a fully known shape, got {shape} at {format_site(user_site())}: "
             "Variable(initializer=..., shape=(rows, columns))"
         )
     return initializer, spec(DEFAULT_FLOAT if dtype is None else dtype, tuple(map(int, shape)))

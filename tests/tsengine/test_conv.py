@@ -149,7 +149,7 @@ def test_mistakes_are_told_where_they_are_made(build: Callable[..., ts.Node], me
 
 
 def test_a_pair_is_two_numbers() -> None:
-    with pytest.raises(errors.ShapeError, match=r"strides must be one number or \(height, width\), got \(1, 1, 1\)"):
+    with pytest.raises(errors.GraphError, match=r"strides must be one number or \(height, width\), got \(1, 1, 1\)"):
         ts.conv2d(ts.placeholder(), ts.placeholder(), (1, 1, 1))
 
 
@@ -219,7 +219,7 @@ def test_moving_averages_follow_by_assign_ops(graph: ts.Graph, rng: np.random.Ge
 
 
 def test_batch_norm_needs_to_know_the_rank() -> None:
-    with pytest.raises(errors.GraphError, match=r"needs x of rank 2 or 4, got 'placeholder' .* of float32\[\.\.\.\]"):
+    with pytest.raises(errors.GraphError, match=r"needs x of rank 2 or 4, got float32\[\.\.\.\]"):
         ts.batch_norm_train(ts.placeholder(np.float32), ts.constant([1.0]), ts.constant([1.0]))
 
 

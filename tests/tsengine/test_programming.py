@@ -127,6 +127,58 @@ def test_an_op_of_one_s_own_is_a_node_like_any_other() -> None:
     assert gradient_error(lambda node: ts.tanh(Cubed([node])) * Cubed([node * 2.0]), [np.array([0.3, -0.7])]) < 1e-6
 
 
+class Blended(ts.Operation):
+    """share * x + (1 - share) * y."""
+
+    def __init__(self, x: ts.Node, y: ts.Node, share: float) -> None:
+        super().__init__([x, y])
+        self.share = share
+
+    def compute(self, *values: Array) -> Array:
+        x, y = values
+        return np.asarray(self.share * x + (1 - self.share) * y)
+
+
+asked: list[float] = []
+
+
+@ts.RegisterGradient(Blended)
+def blended_gradient(op: Any, grad: Array) -> list[Array | None]:
+    asked.append(op.share)
+    return [op.share * grad, None if op.share == 1.0 else (1 - op.share) * grad]
+
+
+def test_a_registered_gradient_is_asked_once_for_all_inputs_and_knows_its_op() -> None:
+    x, y = ts.placeholder("float64", (2,)), ts.placeholder("float64", (2,))
+    feeds = {x: [1.0, 2.0], y: [3.0, 4.0]}
+    for share, (by_x, by_y) in ((0.25, (0.25, 0.75)), (1.0, (1.0, 0.0))):
+        asked.clear()
+        got = run(ts.gradients(Blended(x, y, share), [x, y]), feeds)
+        np.testing.assert_array_equal(got, [[by_x, by_x], [by_y, by_y]])
+        assert asked == [share]
+    assert gradient_error(lambda a, b: ts.tanh(Blended(a, b, 0.3)) * a, [X[0], X[1]], known_ranks=False) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda op, grad: [grad, grad], "gave 2 results for 1 inputs"),
+        (lambda op, grad: grad[:1], r"gradient by input 0 has shape \[1\], the input \[2\]"),
+    ],
+)
+def test_a_registered_gradient_of_another_form_is_refused(made: Any, message: str) -> None:
+    class Careless(ts.Operation):
+        def compute(self, *values: Array) -> Array:
+            return values[0]
+
+    name = f"Careless{len(message)}"
+    Careless.__name__ = name
+    ts.RegisterGradient(name)(made)
+    x = ts.placeholder("float64", (2,))
+    with pytest.raises(errors.GradientError, match=rf"op host_call.*test_programming.py:\d+\) failed: .*{message}"):
+        run(ts.gradients(Careless([x]), [x]), {x: [1.0, 2.0]})
+
+
 def test_an_op_without_a_gradient_says_how_to_give_it_one() -> None:
     class Plain(ts.Operation):
         def compute(self, *values: Array) -> Array:

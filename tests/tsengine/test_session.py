@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import namedtuple
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 import tsengine as ts
 from tsengine import errors
+from tsengine.compiler.pipeline import PASSES
 from tsengine.graph import apply
 from tsengine.specs import Spec
 
@@ -60,6 +62,71 @@ def test_fetches_are_copies_and_feeds_are_never_written() -> None:
     np.testing.assert_array_equal(first, kept)
     np.testing.assert_array_equal(session.run(w), [1, 1])
     assert fed[0] == 1.0
+
+
+class Unchanged(ts.Operation):
+    """Gives back the very array it was given."""
+
+    def infer(self, *inputs: Spec) -> Spec:
+        return inputs[0]
+
+    def compute(self, *values: Any) -> Any:
+        return values[0]
+
+
+class Careless(ts.Operation):
+    """Writes into the array it was given."""
+
+    def compute(self, *values: Any) -> Any:
+        values[0][...] = 0
+        return values[0]
+
+
+@pytest.mark.parametrize("disable", [(), PASSES])
+def test_nothing_fetched_changes_afterwards(graph: ts.Graph, disable: tuple[str, ...]) -> None:
+    x, w = ts.placeholder(np.float32, [2, 3], name="x"), ts.Variable(np.ones((2, 3), np.float32))
+    c, table = ts.constant(np.arange(6.0, dtype=np.float32).reshape(2, 3)), ts.Variable(np.ones((4, 3), np.float32))
+    y = ts.exp(x)
+    fetches: dict[str, Any] = {
+        "fed": [x, ts.transpose(x), x[0], Unchanged([x])],
+        "variable": [w, ts.transpose(w), ts.reshape(w, [-1]), ts.identity(w), Unchanged([w])],
+        "constant": [c, ts.transpose(c), c[1], ts.identity(c), Unchanged([c])],
+        "computed": [y, ts.transpose(y), ts.reduce_sum(y), Unchanged([y]), ts.boolean_mask(y, y > 1.0)],
+        "rows": ts.gradients(ts.reduce_sum(ts.square(ts.gather(table, [1, 1]))), [table]),
+        "steps": [ts.assign_add(w, x), ts.assign_add(table, np.ones((4, 3), np.float32))],
+    }
+    session = ts.Session(disable=disable)
+    fed = np.full((2, 3), 2.0, np.float32)
+    first = session.run(fetches, {x: fed})
+    kept = copy.deepcopy(first)
+    fed[...] = -1.0
+    session.run(fetches, {x: fed})
+    second = session.run(fetches, {x: np.zeros((2, 3))})
+    for name in fetches:
+        for array, before in zip(first[name], kept[name], strict=True):
+            np.testing.assert_equal(array, before, name)
+    for array in [*first["variable"], *first["constant"], *second["constant"], second["rows"][0].values]:
+        array[...] = 99.0
+    third = session.run(fetches, {x: fed})
+    np.testing.assert_equal(third["constant"], kept["constant"])
+    assert third["variable"][0].max() < 99.0
+
+
+def test_an_operation_of_a_user_can_write_into_nothing(graph: ts.Graph) -> None:
+    x, w = ts.placeholder(np.float32, [2], name="x"), ts.Variable([1.0, 2.0])
+    fed = np.ones(2, np.float32)
+    for victim in (x, w, x * 2.0, ts.constant([1.0, 2.0])):
+        with pytest.raises(errors.ExecutionError, match="read-only"):
+            ts.Session().run(Careless([victim]), {x: fed})
+    np.testing.assert_array_equal(fed, 1.0)
+    np.testing.assert_array_equal(graph.store.get(w.name), [1, 2])
+
+
+def test_an_operation_that_gives_back_its_input_is_not_overwritten() -> None:
+    """Its input's buffer is free after it, its result's is not."""
+    x = ts.placeholder(np.float32, [None], name="x")
+    same, other = Unchanged([x * 2.0]), ts.tanh(x)
+    np.testing.assert_array_equal(ts.Session().run(same + other * ts.exp(other) * 0.0, {x: [1.0, 2.0]}), [2, 4])
 
 
 def test_initial_values_are_copied_in(graph: ts.Graph) -> None:

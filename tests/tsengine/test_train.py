@@ -296,6 +296,15 @@ def test_adam_goes_on_moving_rows_whose_gradient_is_gone() -> None:
     assert not param[[0, 2]].any()
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 2, 3)])
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_a_batch_may_use_no_row_of_a_table(rule: Rule, shape: tuple[int, ...]) -> None:
+    param = np.ones(shape)
+    rule.apply_rows(param, slots_of(rule, param), np.array([], np.int64), np.zeros((0, *shape[1:])), 0, 0.1)
+    assert param.shape == shape
+    np.testing.assert_array_equal(param, 1.0)
+
+
 @pytest.mark.parametrize("rule", LAZY, ids=repr)
 def test_rows_may_be_split_among_owners(rule: Rule) -> None:
     rng = np.random.default_rng(3)
@@ -358,9 +367,3 @@ def test_tables_learn_by_rowwise_adagrad_unless_told_otherwise(graph: ts.Graph) 
     assert graph.store.get("optimizer/step") == 2
     assert [item.name for item in graph.trainable_variables()] == ["table", "w"]
     assert graph.store.get("table/row_accumulator").shape == (4,)
-
-
-def test_nothing_to_learn_is_an_error() -> None:
-    ts.Variable([1.0], name="w")
-    with pytest.raises(errors.GradientError, match="depends on none of w"):
-        Optimizer(GradientDescent(), 0.1).minimize(ts.constant(1.0))

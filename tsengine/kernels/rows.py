@@ -21,7 +21,7 @@ def check_ids(ids: Array, rows: int) -> None:
 
 def _out_of_range(ids: Array, rows: int) -> str:
     place = tuple(int(axis) for axis in np.argwhere((ids < 0) | (ids >= rows))[0])
-    return f"indices{list(place) if place else ''} = {ids[place]} is not in [0, {rows}): the table has {rows} rows"
+    return f"indices{list(place) if place else ''} = {ids[place]} is not in [0, {rows})"
 
 
 def take(out: Array, table: Array, ids: Array) -> None:

@@ -10,6 +10,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from tsengine.composite import composite
 from tsengine.errors import ShapeError
 from tsengine.graph import Node, apply, as_node, as_nodes
 from tsengine.kernels import conv as kernels
@@ -261,6 +262,7 @@ def _pair(value: int | Sequence[int], what: str) -> Pair:
     return sizes[0], sizes[1]
 
 
+@composite
 def conv2d(
     x: Any, filters: Any, strides: int | Sequence[int] = 1, padding: str = "valid", name: str | None = None
 ) -> Node:
@@ -273,6 +275,7 @@ def conv2d(
     return apply("conv2d", images, weights, name=name, strides=_pair(strides, "strides"), padding=padding)
 
 
+@composite
 def max_pool2d(
     x: Any,
     size: int | Sequence[int],
@@ -288,6 +291,7 @@ def max_pool2d(
     return apply("max_pool2d", as_node(x), name=name, window=_window(size, strides, padding))
 
 
+@composite
 def avg_pool2d(
     x: Any,
     size: int | Sequence[int],
@@ -304,6 +308,7 @@ def _window(size: int | Sequence[int], strides: int | Sequence[int] | None, padd
     return Window(extent, extent if strides is None else _pair(strides, "strides"), padding)
 
 
+@composite
 def global_avg_pool2d(x: Any, name: str | None = None) -> Node:
     """The mean of each channel's image: [B, C] of x [B, C, H, W]."""
     images = as_node(x)

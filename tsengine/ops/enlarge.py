@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tsengine.errors import GraphError, ShapeError
-from tsengine.graph import Node, apply, as_node, describe
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
+from tsengine.graph import Node, apply, as_node
 from tsengine.ops.elementwise import Gradients, cast, equal
 from tsengine.ops.registry import op
 from tsengine.ops.shape import Ints, expand_dims, ints
@@ -147,23 +148,26 @@ class _SumTiles:
         return tile(grad, node.attrs["multiples"]), None
 
 
+@composite
 def pad(x: Any, paddings: Sequence[Sequence[int]], value: float = 0.0, name: str | None = None) -> Node:
     """x with one value around it: for each axis a pair, how many elements before and how many after."""
     pairs = [ints(pair) for pair in paddings]
     if any(len(pair) != 2 for pair in pairs):
-        raise GraphError(f"paddings must be a pair (before, after) for each axis, got {list(paddings)}")
+        raise ShapeError(f"paddings must be a pair (before, after) for each axis, got {list(paddings)}")
     return apply("pad", as_node(x), name=name, paddings=tuple(pairs), value=value)
 
 
+@composite
 def tile(x: Any, multiples: Sequence[int], name: str | None = None) -> Node:
     """Copies of x one after the other, for each axis so many; [a, b] tiled by [2] is [a, b, a, b]."""
     return apply("tile", as_node(x), name=name, multiples=ints(multiples))
 
 
+@composite
 def one_hot(ids: Any, depth: int, dtype: DTypeLike = DEFAULT_FLOAT) -> Node:
     """[*ids.shape, depth]: 1 where the last axis has the id's place, else 0. An id outside [0, depth) is all zeros."""
     node = as_node(ids)
     if node.dtype.kind not in "iu":
-        raise GraphError(f"ids must be integers, got {node.spec}: {describe(node)}")
+        raise ShapeError(f"ids must be integers, got {node.spec}")
     classes = as_node(np.arange(depth, dtype=np.int64), graph=node.graph)
     return cast(equal(expand_dims(cast(node, np.int64), -1), classes), dtype)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ import numpy as np
 from tsengine.errors import GradientError, GraphError
 from tsengine.graph import Graph, Node, apply, describe, format_site, user_site
 from tsengine.ops.registry import REGISTRY, op
+from tsengine.ops.shape import reshape, reshape_like
 from tsengine.scopes import get_default_graph
 from tsengine.specs import DEFAULT_FLOAT, Array, Spec, fits, format_shape
 
@@ -44,10 +44,10 @@ class _HostCall:
 
     @staticmethod
     def compute(*inputs: Array, function: Numeric, result: Spec) -> Array:
-        value = np.asarray(function(*inputs), result.dtype)
+        value = np.asarray(function(*map(_read_only, inputs)), result.dtype)
         if not fits(value.shape, result.shape):
             raise GraphError(f"compute gave shape {format_shape(value.shape)}, infer said {result}")
-        return value
+        return value.copy() if any(np.may_share_memory(value, item) for item in inputs) else value
 
     @staticmethod
     def gradient(node: Node, grad: Node) -> tuple[Node, ...]:
@@ -57,17 +57,49 @@ class _HostCall:
                 f"no gradient is registered for {kind}: {describe(node)}; "
                 f"write @RegisterGradient({kind}) above a function (op, grad) of arrays"
             )
-        calls = (partial(_numeric_gradient, _rules[kind], place) for place in range(len(node.inputs)))
+        flats = [reshape(source, [-1]) for source in node.inputs]
+        call = partial(_all_gradients, _rules[kind], node)
+        packed = apply("host_call", *node.inputs, node, grad, function=call, result=Spec(node.dtype, (None,)))
         return tuple(
-            apply("host_call", *node.inputs, node, grad, function=call, result=source.value_spec)
-            for source, call in zip(node.inputs, calls, strict=True)
+            reshape_like(apply("concat_part", packed, *flats, axis=0, part=part), source)
+            for part, source in enumerate(node.inputs)
         )
 
 
-def _numeric_gradient(rule: Numeric, place: int, *values: Array) -> Any:
+class _Ran:
+    """What a rule for a gradient sees of its operation: its own attributes, and the arrays of this run."""
+
+    def __init__(self, node: Node, inputs: Sequence[Array], output: Array) -> None:
+        self._node, self.inputs, self.output = node, list(inputs), output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
+
+
+def _all_gradients(rule: Numeric, node: Node, *values: Array) -> Array:
+    """The gradients by all inputs one after the other: the rule is asked once, and its arrays are its own."""
     *inputs, output, grad = values
-    result = rule(SimpleNamespace(inputs=inputs, output=output), grad)
-    return (result if isinstance(result, list | tuple) else [result])[place]
+    result = rule(_Ran(node, inputs, output), grad)
+    parts = list(result) if isinstance(result, list | tuple) else [result]
+    if len(parts) != len(inputs):
+        raise GradientError(f"the registered gradient gave {len(parts)} results for {len(inputs)} inputs")
+    return np.concatenate([_checked(part, inputs[place], place) for place, part in enumerate(parts)])
+
+
+def _checked(part: Any, value: Array, place: int) -> Array:
+    """One gradient, flat; None is zeros. One that would be broadcast into its input's shape is a mistake."""
+    array = np.zeros(value.shape) if part is None else np.asarray(part)
+    if array.shape != value.shape:
+        shapes = format_shape(array.shape), format_shape(value.shape)
+        raise GradientError(f"the registered gradient by input {place} has shape {shapes[0]}, the input {shapes[1]}")
+    return array.ravel()
+
+
+def _read_only(array: Array) -> Array:
+    """It may be a feed, a variable, or a value that others read too."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class Operation(Node):
@@ -81,8 +113,7 @@ class Operation(Node):
     def __init__(self, input_nodes: Sequence[Node] = (), name: str | None = None) -> None:
         inputs = tuple(input_nodes)
         graph: Graph = inputs[0].graph if inputs else get_default_graph()
-        if strangers := [node for node in inputs if node.graph is not graph]:
-            raise GraphError(f"{describe(strangers[0])} is not an element of this graph: {type(self).__name__}")
+        graph.need_own(inputs, type(self).__name__)
         result = self.infer(*(node.value_spec for node in inputs))
         attrs = {"function": self.compute, "result": result}
         unique = graph.names.unique(name or type(self).__name__)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.errors import GraphError
-from tsengine.graph import Node, as_node, as_nodes, describe
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
+from tsengine.graph import Node, as_node, as_nodes
 from tsengine.ops.elementwise import square
 from tsengine.ops.linear import linear, matmul
 from tsengine.ops.reduce import reduce_sum
@@ -16,6 +17,7 @@ from tsengine.ops.sparse import gather
 from tsengine.specs import fits
 
 
+@composite
 def fm_interaction(x: Any) -> Node:
     """The sum of <x_i, x_j> over all pairs i < j of embeddings [B, F, D]: [B, 1].
 
@@ -24,11 +26,12 @@ def fm_interaction(x: Any) -> Node:
     """
     node = as_node(x)
     if node.value_spec.rank not in (None, 3):
-        raise GraphError(f"x must be embeddings [B, F, D], got {node.spec}: {describe(node)}")
+        raise ShapeError(f"x must be embeddings [B, F, D], got {node.spec}")
     pairs = square(reduce_sum(node, axis=1)) - reduce_sum(square(node), axis=1)
     return reduce_sum(pairs, axis=1, keepdims=True) / 2.0
 
 
+@composite
 def dot_interaction(x: Any) -> Node:
     """<x_i, x_j> of every pair j < i of embeddings [B, F, D]: [B, F * (F - 1) / 2]; F must be known.
 
@@ -38,13 +41,14 @@ def dot_interaction(x: Any) -> Node:
     node = as_node(x)
     count = node.shape[1] if node.shape is not None and len(node.shape) == 3 else None
     if count is None:
-        raise GraphError(f"x must be embeddings [B, F, D] with a known F, got {node.spec}: {describe(node)}")
+        raise ShapeError(f"x must be embeddings [B, F, D] with a known F, got {node.spec}")
     left, right = np.tril_indices(count, -1)
     products = flatten(matmul(node, node, transpose_b=True))
     chosen = as_node((left * count + right).astype(np.int64), graph=node.graph)
     return transpose(gather(transpose(products, (1, 0)), chosen), (1, 0))
 
 
+@composite
 def cross_layer(x0: Any, x: Any, weights: Any, bias: Any) -> Node:
     """x0 * (x @ weights + bias) + x for the first input x0 and the last layer's x, both [B, n]: [B, n].
 
@@ -54,8 +58,7 @@ def cross_layer(x0: Any, x: Any, weights: Any, bias: Any) -> Node:
     crossed = linear(last, matrix, vector)
     for item in (last, crossed):
         if item.shape is not None and not fits(item.shape, first.shape):
-            raise GraphError(
-                f"x0, x and x @ weights + bias must have one shape, got {first.spec}, {last.spec} and {crossed.spec}: "
-                f"{describe(first)}, {describe(last)} and {describe(crossed)}"
+            raise ShapeError(
+                f"x0, x and x @ weights + bias must have one shape, got {first.spec}, {last.spec} and {crossed.spec}"
             )
     return first * crossed + last

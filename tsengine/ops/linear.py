@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tsengine.composite import composite
 from tsengine.errors import ShapeError
 from tsengine.graph import Node, apply, as_nodes
 from tsengine.ops.elementwise import Gradients, add
@@ -116,6 +117,7 @@ def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False,
     return apply("matmul", left, right, name=name, transpose_a=transpose_a, transpose_b=transpose_b)
 
 
+@composite
 def bias_add(x: Any, bias: Any, name: str | None = None) -> Node:
     """x [..., n] plus a vector [n]."""
     left, right = as_nodes(x, bias)

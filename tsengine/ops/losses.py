@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.errors import GraphError
-from tsengine.graph import Node, apply, as_node, as_nodes, describe
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
+from tsengine.graph import Node, apply, as_node, as_nodes
 from tsengine.ops.activations import log_softmax, relu, sigmoid, softplus
 from tsengine.ops.elementwise import Gradients, square
 from tsengine.ops.reduce import reduce_mean, reduce_sum
@@ -59,18 +60,21 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any) -> Node:
     return -apply("select_class", log_softmax(logits), as_node(labels))
 
 
+@composite
 def mse(labels: Any, predictions: Any) -> Node:
     """mean((predictions - labels)^2) over all elements, a scalar; NaN of nothing."""
     target, found = _alike("labels", labels, "predictions", predictions)
     return reduce_mean(square(found - target))
 
 
+@composite
 def hinge_loss(labels: Any, logits: Any) -> Node:
     """max(0, 1 - y * x) for logits x and y = 2 * label - 1, per element; labels are 0 or 1. Gradient 0 at the kink."""
     target, x = _alike("labels", labels, "logits", logits)
     return relu(1.0 - (2.0 * target - 1.0) * x)
 
 
+@composite
 def bpr_loss(positive: Any, negative: Any) -> Node:
     """-log(sigmoid(positive - negative)), as softplus(negative - positive), per pair of scores.
 
@@ -79,7 +83,7 @@ def bpr_loss(positive: Any, negative: Any) -> Node:
     better, worse = as_nodes(positive, negative)
     ranks = (better.value_spec.rank, worse.value_spec.rank)
     if None not in ranks and ranks[0] != ranks[1]:
-        raise GraphError(f"positive and negative must have one rank, got {_both(better, worse)}")
+        raise ShapeError(f"positive and negative must have one rank, got {better.spec} and {worse.spec}")
     return softplus(worse - better)
 
 
@@ -87,9 +91,5 @@ def _alike(name: str, x: Any, other_name: str, y: Any) -> tuple[Node, ...]:
     """Both as nodes. Labels [B] against predictions [B, 1] would broadcast to [B, B], and still learn something."""
     left, right = as_nodes(x, y)
     if left.shape is not None and not fits(left.shape, right.shape):
-        raise GraphError(f"{name} and {other_name} must have one shape, got {_both(left, right)}")
+        raise ShapeError(f"{name} and {other_name} must have one shape, got {left.spec} and {right.spec}")
     return left, right
-
-
-def _both(x: Node, y: Node) -> str:
-    return f"{x.spec} and {y.spec}: {describe(x)} and {describe(y)}"

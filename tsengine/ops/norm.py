@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tsengine.errors import GraphError
-from tsengine.graph import Node, as_nodes, describe
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
+from tsengine.graph import Node, as_nodes
 from tsengine.ops.elementwise import sqrt, square
 from tsengine.ops.reduce import reduce_mean
 from tsengine.ops.shape import expand_dims, squeeze
@@ -20,6 +21,7 @@ EPSILON = 1e-5
 """Added to the variance, inside the root."""
 
 
+@composite
 def batch_norm(
     x: Any, scale: Any, offset: Any, mean: Any, variance: Any, epsilon: float = EPSILON, name: str | None = None
 ) -> Node:
@@ -35,6 +37,7 @@ def batch_norm(
         return (images - _beside(images, vectors[2])) * _beside(images, factor) + _beside(images, vectors[1])
 
 
+@composite
 def batch_norm_train(
     x: Any, scale: Any, offset: Any, epsilon: float = EPSILON, name: str | None = None
 ) -> tuple[Node, Node, Node]:
@@ -68,7 +71,7 @@ def _statistics_axes(x: Node) -> tuple[int, ...]:
 
 def _is_rows(x: Node) -> bool:
     if x.value_spec.rank not in (2, 4):  # of an unknown rank [C] would be broadcast along the wrong axis
-        raise GraphError(f"batch normalization needs x of rank 2 or 4, got {describe(x)} of {x.spec}")
+        raise ShapeError(f"batch normalization needs x of rank 2 or 4, got {x.spec}")
     return x.value_spec.rank == 2
 
 

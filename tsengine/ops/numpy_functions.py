@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import GraphError
-from tsengine.graph import Node, as_nodes
+from tsengine.graph import Node, as_nodes, format_site, user_site
 from tsengine.ops import activations, elementwise, linear, reduce, shape, slicing
 
 Build = Callable[..., Node]
@@ -56,14 +56,18 @@ def of_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Any], options: Mappi
     """The node for `ufunc(*inputs)`; GraphError for another method (`np.add.reduce`), an option, an unknown ufunc."""
     if method != "__call__" or options or ufunc not in UFUNCS:
         called = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        raise GraphError(f"{called} does not take nodes{_with(options)}; {_known(ufunc in UFUNCS)}")
+        raise GraphError(
+            f"{called} does not take nodes{_with(options)} at {format_site(user_site())}; {_known(ufunc in UFUNCS)}"
+        )
     return UFUNCS[ufunc](*inputs)
 
 
 def of_function(function: Callable[..., Any], inputs: Sequence[Any], options: Mapping[str, Any]) -> Node:
     """The node for `function(*inputs, **options)`; GraphError for a function that is not in the table."""
     if function not in FUNCTIONS:
-        raise GraphError(f"numpy.{function.__name__} does not take nodes; {_known(False)}")
+        raise GraphError(
+            f"numpy.{function.__name__} does not take nodes at {format_site(user_site())}; {_known(False)}"
+        )
     return FUNCTIONS[function](*inputs, **options)
 
 

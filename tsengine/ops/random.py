@@ -32,7 +32,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tsengine import philox
-from tsengine.errors import GraphError, ShapeError
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
 from tsengine.graph import Graph, Node, apply, as_node
 from tsengine.ops.elementwise import Gradients, identity
 from tsengine.ops.registry import REGISTRY, op
@@ -243,6 +244,7 @@ def random_normal(
     return _named_by_itself("random_normal", (random_step(),), name, seed, **form)
 
 
+@composite
 def dropout(
     x: Any, rate: float, seed: int | None = None, training: Node | bool = True, name: str | None = None
 ) -> Node:
@@ -254,7 +256,7 @@ def dropout(
     `random_uniform`. Exported to ONNX it is the identity, whatever `training` is.
     """
     if not 0 <= rate < 1:
-        raise GraphError(f"the rate of dropout must lie in [0, 1), got {rate}")
+        raise ShapeError(f"the rate of dropout must lie in [0, 1), got {rate}")
     node = as_node(x)
     if not rate or training is False:
         return identity(node, name=name)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.errors import GraphError, ShapeError
-from tsengine.graph import Node, apply, as_node, describe
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
+from tsengine.graph import Node, apply, as_node
 from tsengine.ops.elementwise import (
     Gradients,
     abs,
@@ -223,6 +224,7 @@ def l2_loss(x: Any) -> Node:
     return reduce_sum(square(x)) / 2.0
 
 
+@composite
 def accuracy(labels: Any, logits: Any) -> Node:
     """Share of the rows whose largest logit is at the label, a float32 scalar; NaN of no rows.
 
@@ -231,10 +233,7 @@ def accuracy(labels: Any, logits: Any) -> Node:
     target, x = as_node(labels), as_node(logits)
     found = argmax(x)
     if target.dtype.kind not in "iu":
-        raise GraphError(f"labels must be class numbers, got {target.spec}: {describe(target)}")
+        raise ShapeError(f"labels must be class numbers, got {target.spec}")
     if found.shape is not None and target.shape is not None and not fits(target.shape, found.shape):
-        raise GraphError(
-            f"labels must have the shape of logits without its last axis, got {target.spec} for {x.spec}: "
-            f"{describe(target)} for {describe(x)}"
-        )
+        raise ShapeError(f"labels must have the shape of logits without its last axis, got {target.spec} for {x.spec}")
     return reduce_mean(cast(equal(found, cast(target, np.int64)), np.float32))

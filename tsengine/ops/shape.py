@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.errors import GraphError, ShapeError
-from tsengine.graph import Node, apply, as_node, describe
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
+from tsengine.graph import Node, apply, as_node
 from tsengine.ops.elementwise import Gradients
 from tsengine.ops.registry import op
 from tsengine.specs import Array, Shape, Spec, broadcast, fits
@@ -284,11 +285,12 @@ def reshape_like(x: Node, like: Node) -> Node:
     return x if x.value_spec.known and x.shape == like.shape else apply("reshape_like", x, like)
 
 
+@composite
 def transpose(x: Any, order: Sequence[int] | None = None, name: str | None = None) -> Node:
     """Axes in another order; reversed by default, for which the rank must be known."""
     node = as_node(x)
     if order is None and node.shape is None:
-        raise GraphError(f"transpose needs an order for an input of unknown rank: {describe(node)}")
+        raise ShapeError("transpose needs an order for an input of unknown rank")
     given = tuple(range(len(node.shape or ())))[::-1] if order is None else ints(order)
     return apply("transpose", node, name=name, order=given)
 
@@ -328,6 +330,7 @@ def ones_like(x: Any, name: str | None = None) -> Node:
     return apply("fill_like", as_node(x), name=name, value=1.0)
 
 
+@composite
 def flatten(x: Any, name: str | None = None) -> Node:
     """[B, ...] as [B, n]: one row per example. All sizes but the first must be known."""
     node = as_node(x)
@@ -335,5 +338,5 @@ def flatten(x: Any, name: str | None = None) -> Node:
     count = math.prod(size or 0 for size in sizes)
     first = -1 if count or not node.shape else node.shape[0]
     if first is None or None in sizes:
-        raise GraphError(f"flatten needs a first axis and the sizes of all others, got {describe(node)} of {node.spec}")
+        raise ShapeError(f"flatten needs a first axis and the sizes of all others, got {node.spec}")
     return reshape(node, (first, count), name)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.errors import GraphError, ShapeError
-from tsengine.graph import Node, apply, as_node, as_nodes, describe
+from tsengine.composite import composite
+from tsengine.errors import ShapeError
+from tsengine.graph import Node, apply, as_node, as_nodes
 from tsengine.ops.elementwise import Gradients
 from tsengine.ops.registry import op
 from tsengine.ops.shape import Ints, expand_dims, ints, squeeze, zeros_like
@@ -155,6 +156,7 @@ def concat(values: Sequence[Any], axis: int, name: str | None = None) -> Node:
     return apply("concat", *as_nodes(*values), name=name, axis=operator.index(axis))
 
 
+@composite
 def stack(values: Sequence[Any], axis: int = 0, name: str | None = None) -> Node:
     """Arrays of one shape side by side along a new axis."""
     return concat([expand_dims(value, axis) for value in as_nodes(*values)], axis, name)
@@ -165,11 +167,12 @@ def slice_(x: Any, begin: Sequence[int], size: Sequence[int], name: str | None =
     return apply("slice", as_node(x), name=name, begin=ints(begin), size=ints(size))
 
 
+@composite
 def getitem(x: Node, key: Any) -> Node:
     """x[key] for integers and slices of step 1 with bounds that are not negative."""
     keys = key if isinstance(key, tuple) else (key,)
     if x.shape is None or len(keys) > len(x.shape) or not all(isinstance(item, int | slice) for item in keys):
-        raise GraphError(f"only integers and slices index a node of known rank, got {key!r} for {describe(x)}")
+        raise ShapeError(f"only integers and slices index a node of known rank, got {key!r} for {x.spec}")
     pairs = [_range(item) for item in keys] + [(0, -1)] * (len(x.shape) - len(keys))
     box = slice_(x, [begin for begin, _ in pairs], [size for _, size in pairs])
     dropped = [place for place, item in enumerate(keys) if isinstance(item, int)]
@@ -182,20 +185,21 @@ def _range(item: int | slice) -> tuple[int, int]:
     else:
         begin, stop, step = item.start or 0, item.stop, item.step or 1
     if begin < 0 or step != 1 or (stop is not None and stop < begin):
-        raise GraphError(f"an index must count from the front with step 1, got {item!r}; use tsengine.gather or slice")
+        raise ShapeError(f"an index must count from the front with step 1, got {item!r}; use tsengine.gather or slice")
     return begin, -1 if stop is None else stop - begin
 
 
+@composite
 def split(x: Any, parts: int | Sequence[int], axis: int = 0, name: str | None = None) -> list[Node]:
     """Pieces of x one after the other along an axis of known size: so many equal ones, or of the sizes in a list."""
     node = as_node(x)
     rank = node.value_spec.rank or 0
     size = node.shape[axis] if node.shape and -rank <= axis < rank else None
     if size is None:
-        raise GraphError(f"split needs an axis of known size, got axis {axis} of {describe(node)} of {node.spec}")
+        raise ShapeError(f"split needs an axis of known size, got axis {axis} of {node.spec}")
     sizes = _equal(size, parts) if isinstance(parts, int | np.integer) else ints(parts)
     if sum(sizes) != size or min(sizes, default=0) < 0:
-        raise GraphError(f"{size} elements cannot be split into {parts} along axis {axis} of {describe(node)}")
+        raise ShapeError(f"{size} elements cannot be split into {parts} along axis {axis} of {node.spec}")
     begins = [sum(sizes[:place]) for place in range(len(sizes))]
     return [_piece(node, axis % rank, begin, count, name) for begin, count in zip(begins, sizes, strict=True)]
 

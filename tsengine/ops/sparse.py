@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tsengine.composite import composite
 from tsengine.errors import ShapeError
 from tsengine.graph import Node, apply, as_node, as_nodes
 from tsengine.indexed_slices import IndexedSlices
@@ -85,6 +86,7 @@ class _SlicesToDense:
 
     @staticmethod
     def kernel(out: Array, values: Array, indices: Array, table: Array) -> None:
+        rows.check_ids(indices, len(table))
         unique, sums = rows.dedupe(indices, values)
         out[...] = 0
         out[unique] = sums
@@ -262,6 +264,7 @@ class _PlaceClass:
 
     @staticmethod
     def kernel(out: Array, values: Array, labels: Array, like: Array) -> None:
+        rows.check_ids(labels, like.shape[-1])
         out[...] = 0
         np.put_along_axis(out, labels[..., None], values[..., None], axis=-1)
 
@@ -280,6 +283,7 @@ def embedding_lookup(table: Any, ids: Any, name: str | None = None) -> Node:
     return gather(table, ids, name or "embedding_lookup")
 
 
+@composite
 def embedding_bag(
     table: Any, ids: Any, lengths: Any, combiner: str = "mean", name: str | None = None, *, weights: Any = None
 ) -> Node:
@@ -306,10 +310,12 @@ def _weighted_bag(table: Any, ids: Any, lengths: Any, weights: Any, combiner: st
         total = reduce_sum(used, axis=1, keepdims=True)
         nothing = equal(total, 0.0)
         used = where(nothing, 0.0, used / where(nothing, 1.0, total))
-    found = apply("place_masked", gather(rows_of, boolean_mask(given, valid)), valid)
-    return reduce_sum(found * expand_dims(used, 2), axis=1, name=name)
+    found = gather(rows_of, boolean_mask(given, valid), f"{name or 'embedding_bag'}/gather")
+    placed = apply("place_masked", found, valid)
+    return reduce_sum(placed * expand_dims(used, 2), axis=1, name=name)
 
 
+@composite
 def bucketize(x: Any, edges: Sequence[float], name: str | None = None) -> Node:
     """int32 in x's shape: how many of the ascending edges are <= x. Edges are held in x's dtype. NaN gives 0."""
     node = as_node(x)

@@ -12,32 +12,33 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import GraphError, ShapeError
-from tsengine.graph import Node, apply, as_node, describe
+from tsengine.graph import Node, apply, as_node, describe, format_site, user_site
 from tsengine.kernels.rows import check_ids, dedupe
 from tsengine.ops.registry import op
-from tsengine.specs import Array, Spec, fits, format_shape
+from tsengine.specs import Array, Spec, fits, format_shape, need_kind, need_rank
 from tsengine.store import VariableStore
 from tsengine.variables import Variable
 
 _UPDATE = {"nondifferentiable": "an update has no result", "not_exported": "a served model changes nothing"}
 
 
-def _need_value_of(variable: Spec, value: Spec) -> None:
-    if value.dtype != variable.dtype or (value.shape is not None and not fits(value.shape, variable.shape)):
-        raise ShapeError(f"the variable holds {variable}, got {value}")
+def _need_value_of(told: str, holds: Spec, value: Spec) -> None:
+    if value.dtype != holds.dtype or (value.shape is not None and not fits(value.shape, holds.shape)):
+        raise ShapeError(f"{told} {holds}, got {value}")
 
 
 @op("assign", stateful=True, **_UPDATE)
 class _Assign:
-    """variable := value."""
+    """variable := value. It needs no value before."""
 
     @staticmethod
     def infer(value: Spec, variable: str, holds: Spec) -> None:
-        _need_value_of(holds, value)
+        _need_value_of(f"variable '{variable}' holds", holds, value)
 
     @staticmethod
     def update(store: VariableStore, value: Array, variable: str, holds: Spec) -> None:
-        _checked_storage(store, value, variable)[...] = value
+        _need_shape(variable, store.shape(variable), value)
+        store.storage(variable)[...] = value
 
 
 @op("assign_add", stateful=True, **_UPDATE)
@@ -46,7 +47,7 @@ class _AssignAdd:
 
     @staticmethod
     def infer(value: Spec, variable: str, holds: Spec) -> None:
-        _need_value_of(holds, value)
+        _need_value_of(f"variable '{variable}' holds", holds, value)
 
     @staticmethod
     def update(store: VariableStore, value: Array, variable: str, holds: Spec) -> None:
@@ -56,11 +57,13 @@ class _AssignAdd:
 
 def _checked_storage(store: VariableStore, value: Array, variable: str) -> Array:
     storage = store.array(variable)
-    if storage.shape != value.shape:
-        raise ShapeError(
-            f"variable '{variable}' has shape {format_shape(storage.shape)}, got {format_shape(value.shape)}"
-        )
+    _need_shape(variable, storage.shape, value)
     return storage
+
+
+def _need_shape(variable: str, shape: tuple[int, ...], value: Array) -> None:
+    if value.shape != shape:
+        raise ShapeError(f"variable '{variable}' has shape {format_shape(shape)}, got {format_shape(value.shape)}")
 
 
 @op("apply_dense", stateful=True, **_UPDATE)
@@ -68,14 +71,15 @@ class _ApplyDense:
     """One step of an optimizer's rule on a whole variable."""
 
     @staticmethod
-    def infer(grad: Spec, variable: str, **attrs: Any) -> None:
-        return None
+    def infer(grad: Spec, variable: str, holds: Spec, **attrs: Any) -> None:
+        _need_value_of(f"variable '{variable}' holds", holds, grad)
 
     @staticmethod
     def update(
         store: VariableStore,
         grad: Array,
         variable: str,
+        holds: Spec,
         rule: Any,
         slots: tuple[tuple[str, str], ...],
         counter: str,
@@ -91,8 +95,10 @@ class _ApplyRows:
     """One step of an optimizer's rule on some rows of a table; rows named twice are summed first."""
 
     @staticmethod
-    def infer(values: Spec, indices: Spec, variable: str, **attrs: Any) -> None:
-        return None
+    def infer(values: Spec, indices: Spec, variable: str, holds: Spec, **attrs: Any) -> None:
+        need_kind(indices, "iu", "indices")
+        need_rank(indices, (1,), "indices")
+        _need_value_of(f"rows of variable '{variable}' are", _rows_of(holds, None), values)
 
     @staticmethod
     def update(
@@ -100,6 +106,7 @@ class _ApplyRows:
         values: Array,
         indices: Array,
         variable: str,
+        holds: Spec,
         rule: Any,
         slots: tuple[tuple[str, str], ...],
         counter: str,
@@ -107,10 +114,17 @@ class _ApplyRows:
     ) -> None:
         table = store.array(variable)
         check_ids(indices, len(table))
+        _need_shape(variable, (len(indices), *table.shape[1:]), values)
         step = int(store.array(counter))
         held = {slot: store.array(name) for slot, name in slots}
         unique, sums = dedupe(indices, values)
         rule.apply_rows(table, held, unique, sums, step, learning_rate(step))
+
+
+def _rows_of(table: Spec, count: int | None) -> Spec:
+    if not table.rank:
+        raise ShapeError(f"a scalar has no rows, got {table}")
+    return table.with_shape((count, *(table.shape or ())[1:]))
 
 
 @op("reset_variables", stateful=True, **_UPDATE)
@@ -149,10 +163,12 @@ def assign_add(variable: Variable, value: Any, name: str | None = None) -> Node:
     return _assignment("assign_add", variable, value, name)
 
 
-def _assignment(name_of_op: str, variable: Variable, value: Any, name: str | None) -> Node:
+def _assignment(name_of_op: str, variable: Any, value: Any, name: str | None) -> Node:
     if not isinstance(variable, Variable):
-        raise GraphError(f"only a Variable can be assigned to, got {describe(variable)}")
-    given = as_node(value, variable.dtype, variable.graph)
+        got = describe(variable) if isinstance(variable, Node) else repr(variable)
+        raise GraphError(f"only a Variable can be assigned to, got {got}: {name_of_op} at {format_site(user_site())}")
+    given = as_node(value, variable.dtype, variable.graph, variable)
+    variable.graph.need_own([given], name_of_op)
     return apply(name_of_op, given, name=name, variable=variable.name, holds=variable.value_spec)
 
 

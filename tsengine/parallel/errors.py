@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tsengine.errors import EngineError
+from tsengine.errors import NotFinite as NotFinite
 
 
 class TrainingFailure(EngineError, RuntimeError):
@@ -15,10 +16,6 @@ class CheckpointMismatch(EngineError, ValueError):
 
 class ProgramError(EngineError, ValueError):
     """A program's replica or its batches break what `Replica` asks for."""
-
-
-class NotFinite(EngineError, ArithmeticError):
-    """A loss or a gradient is NaN or infinite; the message names the node or the variable."""
 
 
 class Stalled(EngineError, TimeoutError):

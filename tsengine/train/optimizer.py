@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import GradientError
-from tsengine.gradients import Gradient, gradients
-from tsengine.graph import Node, apply
+from tsengine.gradients import Gradient, gradient_stop, gradients
+from tsengine.graph import Node, apply, describe
 from tsengine.indexed_slices import IndexedSlices
 from tsengine.initializers import Constant
 from tsengine.ops.state import assign_add, group
@@ -46,7 +46,10 @@ class Optimizer:
 
     def minimize(self, loss: Node, variables: Sequence[Variable] | None = None, name: str | None = None) -> Node:
         """An operation that makes one step on the variables (all trainable ones that the loss depends on)."""
-        return self.apply_gradients(self.compute_gradients(loss, variables), name)
+        pairs = self.compute_gradients(loss, variables)
+        if all(grad is None for grad, _ in pairs):
+            raise GradientError(_why_none(loss, [variable for _, variable in pairs]))
+        return self.apply_gradients(pairs, name)
 
     def compute_gradients(self, loss: Node, variables: Sequence[Variable] | None = None) -> list[Pair]:
         """(gradient, variable) pairs; the gradient is None where the loss does not depend on the variable.
@@ -60,10 +63,13 @@ class Optimizer:
         """An operation that transforms gradients, applies them to their variables, then counts the step."""
         present = [(grad, variable) for grad, variable in pairs if grad is not None]
         if not present:
-            names = ", ".join(variable.name for _, variable in pairs) or "no variable at all"
-            raise GradientError(f"No gradients provided for any variable: the loss depends on none of {names}")
+            names = ", ".join(describe(variable) for _, variable in pairs) or "nothing"
+            raise GradientError(f"No gradients provided for any variable: each of these has None: {names}")
         for transform in self.transforms:
             present = [(grad, variable) for grad, variable in transform(present) if grad is not None]
+        for grad, variable in present:
+            nodes = [grad.values, grad.indices] if isinstance(grad, IndexedSlices) else [grad]
+            variable.graph.need_own(nodes, f"the gradient of variable '{variable.name}'")
         counter = self._counter(present[0][1])
         updates = [self._update(grad, variable, counter) for grad, variable in present]
         return group(*updates, assign_add(counter, 1), name=name or self.name)
@@ -83,6 +89,7 @@ class Optimizer:
             raise GradientError(f"variable '{variable.name}' has a sparse gradient: {refused}")
         facts: dict[str, Any] = {
             "variable": variable.name,
+            "holds": variable.value_spec,
             "rule": rule,
             "slots": _slots(rule, variable),
             "counter": counter.name,
@@ -91,6 +98,19 @@ class Optimizer:
         if isinstance(grad, IndexedSlices):
             return apply("apply_rows", grad.values, grad.indices, **facts)
         return apply("apply_dense", grad, **facts)
+
+
+def _why_none(loss: Node, variables: Sequence[Variable]) -> str:
+    """Why a loss has no gradient at all: it depends on none of the variables, or only through what has none."""
+    start = f"No gradients provided for any variable: the loss {describe(loss)} of {loss.spec}"
+    if not variables:
+        return f"{start} is in a graph without trainable variables"
+    stops = [(variable, stop) for variable in variables if (stop := gradient_stop(loss, variable)) is not None]
+    if stops:
+        variable, stop = stops[0]
+        return f"{start} depends on '{variable.name}' only through {describe(stop)}: {stop.op.nondifferentiable}"
+    names = ", ".join(f"{describe(variable)} of {variable.spec}" for variable in variables)
+    return f"{start} depends on none of {names}"
 
 
 def _slots(rule: Rule, variable: Variable) -> tuple[tuple[str, str], ...]:

@@ -73,13 +73,13 @@ class Saver:
         if step < 0:
             raise ValueError(f"step must be >= 0, got {step}")
         folder, prefix = os.path.split(os.path.abspath(path_prefix))
-        os.makedirs(folder, exist_ok=True)
         entry = {"file": f"{prefix}-{step}.safetensors", "prefix": prefix, "step": int(step)}
         entry["variables"] = {v.name: {"shape": list(v.static_shape), "dtype": v.dtype.name} for v in self._variables}
         path = os.path.join(folder, str(entry["file"]))
         store = self._graph.store
         with store.lock.reading():
             data = _to_bytes({v.name: store.array(v.name) for v in self._variables}, {"step": str(int(step))})
+        os.makedirs(folder, exist_ok=True)
         _replace(path, data, os.path.join(folder, f".{prefix}.saving"))
         self._enter(folder, entry)
         return path
