@@ -58,6 +58,10 @@ class NotFinite(EngineError, ArithmeticError):
     """A value is NaN or infinite; the message names the node or the variable."""
 
 
+class ManyPlans(RuntimeWarning):
+    """A session binds plan after plan: it is run with ever other shapes, or nodes are made in a loop."""
+
+
 class CompileError(EngineError, RuntimeError):
     """A compiler pass broke an invariant of the program; always a defect of the engine."""
 

@@ -7,6 +7,7 @@ by one run at a time, so threads that run the same plan together get sets of the
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +18,16 @@ from tsengine import numerics
 from tsengine.compiler.pipeline import bind, compile_program
 from tsengine.compiler.plan import Plan
 from tsengine.compiler.program import Program
-from tsengine.errors import GraphError
+from tsengine.errors import GraphError, ManyPlans
 from tsengine.feeds import check_key, fed_array
 from tsengine.fetches import Fetches
-from tsengine.graph import Graph, Node, pulled_in
+from tsengine.graph import Graph, Node, pulled_in, user_site
 from tsengine.profile import Profile
 from tsengine.scopes import get_default_graph
 from tsengine.specs import Array, spec_of
 
 _SHAPES_KEPT = 16
+_MANY_BINDINGS = 64
 Shapes = tuple[tuple[int, ...], ...]
 
 
@@ -154,8 +156,20 @@ class Session:
 
     def _bound(self, structure: _Structure, arrays: list[Array]) -> Plan:
         self.stats.bindings += 1
+        if self.stats.bindings == _MANY_BINDINGS:
+            self._warn_of_many()
         specs = {node.id: spec_of(array) for node, array in zip(structure.feeds, arrays, strict=True)}
         return bind(structure.program, specs, self._disable)
+
+    def _warn_of_many(self) -> None:
+        """Once a session, at the user's line."""
+        message = (
+            f"this session has bound {_MANY_BINDINGS} plans, for {self.stats.plans} different sets of fetches and fed "
+            f"nodes; the rest are other shapes of feeds, of which the {_SHAPES_KEPT} used last are kept for each set. "
+            "Binding takes longer than most runs: pad batches to a few sizes, and make no nodes in a loop"
+        )
+        file, line = user_site()
+        warnings.warn_explicit(message, ManyPlans, file, line)
 
 
 def _take_idle(structure: _Structure, shapes: Shapes) -> Plan | None:

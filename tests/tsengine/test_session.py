@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import threading
+import tracemalloc
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import tsengine as ts
+from tests.tsengine.long_chains import chain
 from tsengine import errors
 from tsengine.compiler.pipeline import PASSES
 from tsengine.graph import apply
@@ -221,6 +224,35 @@ def test_a_run_inside_a_run_has_buffers_of_its_own(graph: ts.Graph) -> None:
     np.testing.assert_array_equal(inner[1], [20, 24])
 
 
+def test_two_sessions_of_one_graph_in_two_threads(graph: ts.Graph) -> None:
+    """One trains, one evaluates: it always sees a whole step, and values of its own feed."""
+    x, w = ts.placeholder(np.float64, [None]), ts.Variable(np.zeros(500))
+    step, double, spread = ts.assign_add(w, np.ones(500)), w * 2.0, ts.reduce_max(w) - ts.reduce_min(w)
+    total = ts.reduce_sum(ts.tanh(x) * 0.0 + x)
+    wrong: list[Any] = []
+
+    def train() -> None:
+        session = ts.Session(graph)
+        for _ in range(200):
+            session.run(step)
+
+    def evaluate(session: ts.Session, number: float) -> None:
+        for _ in range(200):
+            got = session.run([w, double, spread, total], {x: [number, number]})
+            if got[2] or got[3] != 2 * number or (got[1] != 2 * got[0]).any():
+                wrong.append(got)
+
+    jobs: list[tuple[Callable[..., None], tuple[Any, ...]]]
+    jobs = [(train, ()), (train, ()), *((evaluate, (ts.Session(graph), float(number))) for number in range(2))]
+    threads = [threading.Thread(target=function, args=args) for function, args in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    np.testing.assert_array_equal(ts.Session(graph).run(w), np.full(500, 400.0))
+
+
 def test_updates_of_several_threads_are_all_counted() -> None:
     w = ts.Variable(np.zeros(1000, np.float64))
     step, session = ts.assign_add(w, np.ones(1000)), ts.Session()
@@ -241,18 +273,54 @@ def test_updates_of_several_threads_are_all_counted() -> None:
 
 
 def test_100_000_nodes_in_a_row_build_differentiate_compile_run_and_print() -> None:
-    x = ts.placeholder(np.float32, [None], name="x")
-    y = x
-    for _ in range(100_000):
-        y = -y
-    (grad,) = ts.gradients(y, [x])
+    chain(100_000, count_bytes=False)
+
+
+def test_the_memory_of_a_chain_grows_with_its_length() -> None:
+    """From the second chain on nothing is loaded for the first time. The long form is `make prove PART=long_chains`."""
+    _, one, two = (chain(ops, count_bytes=True) for ops in (100, 2_000, 4_000))
+    assert 1.9 < two.bytes / one.bytes < 2.1
+
+
+def test_a_hundred_batch_sizes_need_no_more_memory_than_the_last_few() -> None:
+    x, w = ts.placeholder(np.float32, [None, 8]), ts.Variable(np.ones((8, 8), np.float32))
+    hidden = ts.tanh(x @ w)
+    loss = ts.reduce_mean(ts.square(ts.tanh(hidden @ w) + hidden))
+    step = ts.train.Optimizer(ts.train.GradientDescent(), 0.1).minimize(loss)
+    session, held = ts.Session(), {}
+    tracemalloc.start()
+    with pytest.warns(errors.ManyPlans, match=r"has bound 64 plans, for 1 different sets") as warned:
+        for rows in range(1000, 1100):
+            session.run([loss, step], {x: np.ones((rows, 8))})
+            held[rows] = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held[1001] < held[1015] < held[1099] < 1.2 * held[1015]
+    assert [Path(item.filename).name for item in warned] == ["test_session.py"]
+    assert (session.stats.plans, session.stats.bindings) == (1, 100)
+    for rows in range(1084, 1100):
+        session.run([loss, step], {x: np.ones((rows, 8))})
+    assert session.stats.bindings == 100
+
+
+def test_nodes_made_in_a_loop_are_warned_of() -> None:
+    x, session = ts.placeholder(np.float32, [None]), ts.Session()
+    with pytest.warns(errors.ManyPlans, match="for 64 different sets of fetches .* make no nodes in a loop"):
+        for number in range(70):
+            session.run(x + float(number), {x: [1.0]})
+
+
+def test_a_second_run_compiles_and_binds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = ts.placeholder(np.float32, [None]), ts.Variable([2.0])
+    loss = ts.reduce_sum(ts.square(x * w))
+    step = ts.train.Optimizer(ts.train.Adam(), 0.1).minimize(loss)
     session = ts.Session()
-    value, slope = session.run([y, grad], {x: [3.0]})
-    assert (value[0], slope[0]) == (3.0, 1.0)
-    plain = ts.Session(disable={"rewrite"})
-    assert plain.run(y, {x: [3.0]})[0] == 3.0
-    assert plain.plan(y, {x: [3.0]}).dump().count("\n") > 100_000
-    assert "negative" in repr(y)
+    call = session.make_callable([loss, step], [x])
+    for run in (lambda: session.run([loss, step], {x: [1.0, 2.0]}), lambda: call([1.0, 2.0, 3.0])):
+        run()
+        with monkeypatch.context() as patched:
+            patched.delattr("tsengine.session.compile_program")
+            patched.delattr("tsengine.session.bind")
+            assert run()[0] > 0
 
 
 def test_a_missing_feed_names_the_placeholder_and_its_place() -> None:
