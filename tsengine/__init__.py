@@ -6,6 +6,7 @@ graph, `Session.run(fetches, feed_dict)` compiles what the fetches need into a p
 
 from tsengine import errors as errors
 from tsengine import initializers as initializers
+from tsengine import summary as summary
 from tsengine import train as train
 from tsengine.gradients import gradients as gradients
 from tsengine.graph import Graph as Graph

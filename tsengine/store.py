@@ -8,7 +8,7 @@ sees half an update.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -106,18 +106,22 @@ class VariableStore:
 
     def set(self, name: str, value: Any) -> None:
         """Copy a value in; its shape must be the variable's."""
-        given = np.asarray(value)
-        declared = self._declaration(name)
-        if given.shape != declared.shape:
-            raise StoreError(
-                f"variable '{name}' has shape {format_shape(declared.shape)}, got {format_shape(given.shape)}"
-            )
-        if not np.can_cast(given.dtype, declared.dtype, "same_kind"):
-            raise StoreError(f"variable '{name}' holds {declared.dtype.name}, got {given.dtype.name}")
+        self.set_many({name: value})
+
+    def set_many(self, values: Mapping[str, Any]) -> None:
+        """Copy values in, all at one moment: whoever reads meanwhile sees every one of them or none.
+
+        Shapes must be the variables'. Raises StoreError with every fault at once, and then changes nothing.
+        """
+        given = {name: np.asarray(value) for name, value in values.items()}
+        faults = [fault for name, array in given.items() if (fault := self._fault(name, array))]
+        if faults:
+            raise StoreError("; ".join(faults))
         with self.lock.writing(), self._making:
-            np.copyto(
-                self._arrays.setdefault(name, np.empty(declared.shape, declared.dtype)), given, casting="same_kind"
-            )
+            storage = {name: self._storage(name) for name in given}  # memory may run out: before the first copy
+            for name, array in given.items():
+                np.copyto(storage[name], array, casting="same_kind")
+            self._arrays |= storage
 
     def bind(self, name: str, array: Array) -> None:
         """Make `array` the storage itself; what it holds is the value from now on.
@@ -144,12 +148,32 @@ class VariableStore:
         """Give every variable its initial value again, in the storage it has; the caller holds the writing lock."""
         for name, declared in self._declared.items():
             if declared.initial is not None:
-                fill(self._arrays.setdefault(name, np.empty(declared.shape, declared.dtype)), declared.initial)
+                self._arrays[name] = storage = self._storage(name)
+                fill(storage, declared.initial)
 
     def _declaration(self, name: str) -> Declaration:
         if name not in self._declared:
-            raise StoreError(f"there is no variable '{name}'; the graph has {', '.join(self._declared) or 'none'}")
+            raise StoreError(self._unknown(name))
         return self._declared[name]
+
+    def _unknown(self, name: str) -> str:
+        return f"there is no variable '{name}'; the graph has {', '.join(self._declared) or 'none'}"
+
+    def _fault(self, name: str, given: Array) -> str | None:
+        """Why an array cannot be the value of a variable."""
+        declared = self._declared.get(name)
+        if declared is None:
+            return self._unknown(name)
+        if given.shape != declared.shape:
+            return f"variable '{name}' has shape {format_shape(declared.shape)}, got {format_shape(given.shape)}"
+        if not np.can_cast(given.dtype, declared.dtype, "same_kind"):
+            return f"variable '{name}' holds {declared.dtype.name}, got {given.dtype.name}"
+        return None
+
+    def _storage(self, name: str) -> Array:
+        """The array that a variable has, or a fresh one for it, not yet filled."""
+        declared, found = self._declared[name], self._arrays.get(name)
+        return np.empty(declared.shape, declared.dtype) if found is None else found
 
     def _initialize(self, name: str) -> Array:
         declared = self._declaration(name)
@@ -160,7 +184,7 @@ class VariableStore:
                 raise UninitializedVariable(
                     f"attempting to use uninitialized variable '{name}'; put a value in with graph.store.set"
                 )
-            storage = np.empty(declared.shape, declared.dtype)
+            storage = self._storage(name)
             fill(storage, declared.initial)
             self._arrays[name] = storage
             return storage

@@ -70,6 +70,46 @@ def test_without_initial_value_a_variable_is_uninitialized(graph: ts.Graph) -> N
     assert ts.Session().run(w)[1] == 2.0
 
 
+def test_many_are_set_with_every_fault_at_once_or_not_at_all(graph: ts.Graph) -> None:
+    for name in ("a", "b"):
+        ts.Variable(np.zeros(2, np.float32), name=name)
+    ts.Variable(shape=(1,), name="empty")
+    with pytest.raises(errors.StoreError) as failure:
+        graph.store.set_many({"a": [1.0, 1.0], "b": [1.0], "empty": np.array([1j]), "c": 1.0})
+    assert str(failure.value) == (
+        "variable 'b' has shape [2], got [1]; variable 'empty' holds float32, got complex128; "
+        "there is no variable 'c'; the graph has a, b, empty"
+    )
+    assert not graph.store.get("a").any()
+    graph.store.set_many({"a": [1.0, 2.0], "empty": [3.0]})
+    assert [graph.store.get(name).tolist() for name in ("a", "b", "empty")] == [[1, 2], [0, 0], [3]]
+
+
+def test_many_are_set_in_the_storage_they_have(graph: ts.Graph) -> None:
+    ts.Variable([1.0, 2.0], name="w")
+    mine = np.zeros(2, np.float32)
+    graph.store.bind("w", mine)
+    graph.store.set_many({"w": [5, 6]})
+    np.testing.assert_array_equal(mine, [5, 6])
+
+
+def test_a_reader_never_sees_a_mix_of_what_is_set_together(graph: ts.Graph, eager_threads: None) -> None:
+    names = ["a", "b", "c"]
+    read = ts.Session().make_callable([ts.Variable(0, name=name) for name in names])
+    seen = set[tuple[int, ...]]()
+
+    def look() -> None:
+        while len(seen) < 50:
+            seen.add(tuple(map(int, read())))
+
+    reader, value = threading.Thread(target=look), 0
+    reader.start()
+    while reader.is_alive():
+        value += 1
+        graph.store.set_many(dict.fromkeys(names, value))
+    assert [values for values in seen if len(set(values)) > 1] == []
+
+
 def test_sessions_of_one_graph_share_variables() -> None:
     w = ts.Variable(0, dtype=np.int64)
     step = ts.assign_add(w, 1)
