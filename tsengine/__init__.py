@@ -98,6 +98,7 @@ from tsengine.ops.reduce import reduce_max as reduce_max
 from tsengine.ops.reduce import reduce_mean as reduce_mean
 from tsengine.ops.reduce import reduce_min as reduce_min
 from tsengine.ops.reduce import reduce_sum as reduce_sum
+from tsengine.ops.registry import op as op
 from tsengine.ops.shape import broadcast_like as broadcast_like
 from tsengine.ops.shape import broadcast_to as broadcast_to
 from tsengine.ops.shape import expand_dims as expand_dims
@@ -126,6 +127,7 @@ from tsengine.scopes import get_default_graph as get_default_graph
 from tsengine.scopes import name_scope as name_scope
 from tsengine.scopes import reset_default_graph as reset_default_graph
 from tsengine.session import Session as Session
+from tsengine.specs import Spec as Spec
 from tsengine.variables import Variable as Variable
 from tsengine.variables import global_variables_initializer as global_variables_initializer
 from tsengine.variables import placeholder as placeholder

@@ -32,8 +32,8 @@ def test_every_op_states_its_facts() -> None:
         ways = [way for way in (op.kernel, op.compute, op.update) if way is not None]
         assert op.doc, name
         assert op.source or len(ways) == 1 or (not ways and op.view is not None and op.is_view is None), name
-        assert (op.gradient is None) != (op.nondifferentiable is None), f"{name}: a gradient or a reason, not both"
-        assert (op.onnx is None) != (op.not_exported is None), f"{name}: an ONNX rule or a reason, not both"
+        assert (op.gradient is None) != (op.nondifferentiable is None), f"{name} needs gradient or nondifferentiable"
+        assert (op.onnx is None) != (op.not_exported is None), f"{name} needs onnx or not_exported"
 
 
 def test_every_op_has_cases_of_every_kind() -> None:
@@ -148,3 +148,15 @@ def test_a_name_taken_twice_is_refused_with_the_place() -> None:
         ValueError, match=r"op 'add' at .*test_op_table.py:\d+ is registered already, at .*elementwise.py:\d+"
     ):
         register("add", doc="again", infer=lambda x: x)
+
+
+def test_an_op_that_computes_nothing_is_refused_with_the_place() -> None:
+    with pytest.raises(ValueError, match=r"op 'idle' at .*test_op_table.py:\d+ computes nothing: give it a kernel"):
+
+        @ts.op("idle")
+        class _Idle:
+            """It forgot its kernel."""
+
+            infer = staticmethod(lambda x: x)
+
+    assert "idle" not in REGISTRY
