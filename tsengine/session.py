@@ -20,6 +20,7 @@ from tsengine.errors import GraphError
 from tsengine.feeds import check_key, fed_array
 from tsengine.fetches import Fetches
 from tsengine.graph import Graph, Node, pulled_in
+from tsengine.kernels import NAMES, choose
 from tsengine.profile import Profile
 from tsengine.scopes import get_default_graph
 from tsengine.specs import Array, spec_of
@@ -49,7 +50,8 @@ class _Structure:
 class Session:
     """Runs nodes of a graph. Sessions of one graph share its variables; all else is per run.
 
-    kernels: which set of kernels runs ("numpy"). disable: passes to leave out, of `compiler.pipeline.PASSES`.
+    kernels: "numba" or "numpy", by default the faster that is installed; looked for at the first run.
+    disable: passes to leave out, of `compiler.pipeline.PASSES`.
     checked: verify the program after every pass.
     """
 
@@ -57,13 +59,14 @@ class Session:
         self,
         graph: Graph | None = None,
         *,
-        kernels: str = "numpy",
+        kernels: str | None = None,
         disable: Collection[str] = (),
         checked: bool = False,
     ) -> None:
-        if kernels != "numpy":
-            raise ValueError(f"kernels must be 'numpy', got {kernels!r}")
+        if kernels is not None and kernels not in NAMES:
+            raise ValueError(f"kernels must be one of {', '.join(NAMES)}, got {kernels!r}")
         self.graph = graph or get_default_graph()
+        self.kernels = kernels
         self.stats = Stats()
         self.profile: Profile | None = None
         self._disable, self._checked = frozenset(disable), checked
@@ -138,9 +141,9 @@ class Session:
         plan = _take_idle(structure, shapes) or self._bound(structure, arrays)
         try:
             if not profile:
-                return plan.run(self.graph.store, arrays, copy)
+                return plan.run(arrays, copy)
             self.profile = Profile(plan.bytes_of)
-            return plan.run(self.graph.store, arrays, copy, self.profile.add)
+            return plan.run(arrays, copy, self.profile.add)
         finally:
             self.stats.runs += 1
             _give_back(structure, shapes, plan)
@@ -148,7 +151,7 @@ class Session:
     def _bound(self, structure: _Structure, arrays: list[Array]) -> Plan:
         self.stats.bindings += 1
         specs = {node.id: spec_of(array) for node, array in zip(structure.feeds, arrays, strict=True)}
-        return bind(structure.program, specs, self._disable)
+        return bind(structure.program, specs, self.graph.store, self._disable, choose(self.kernels))
 
 
 def _take_idle(structure: _Structure, shapes: Shapes) -> Plan | None:

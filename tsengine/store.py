@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import StoreError, UninitializedVariable
-from tsengine.specs import Array, format_shape
+from tsengine.specs import Array, Spec, format_shape
 
 InitialRows = Callable[[int, int], Array]
 _FILL_ROWS = 65_536
@@ -89,6 +89,11 @@ class VariableStore:
     def declare(self, name: str, declaration: Declaration) -> None:
         """Make a variable known; its array is made at first use."""
         self._declared[name] = declaration
+
+    def spec(self, name: str) -> Spec:
+        """dtype and shape of a variable."""
+        declared = self._declaration(name)
+        return Spec(declared.dtype, declared.shape)
 
     def names(self) -> list[str]:
         """Every declared variable, in the order they were made."""

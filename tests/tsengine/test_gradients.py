@@ -13,6 +13,8 @@ from tsengine import errors
 from tsengine.testing.gradcheck import gradient_error
 from tsengine.testing.random_graphs import random_graph
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 @pytest.fixture(autouse=True)
 def graph() -> Iterator[ts.Graph]:

@@ -27,6 +27,8 @@ from tsengine.train import (
     dedupe,
 )
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 class Trial(NamedTuple):
     """A rule, and the rates with which it must find the minimum of each problem."""

@@ -1,1 +1,35 @@
-"""The hot loops that NumPy has no single call for, each a plain function over arrays."""
+"""The hot loops. NumPy's are plain functions over arrays; `compiled` holds those that Numba makes, chosen by `kernels`.
+
+"numpy"  every op's own kernel
+"numba"  a plan's steps as rows of a compiled machine, where it knows them; all else as "numpy"
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tsengine.kernels.compiled.encoder import Encoder
+
+NAMES = ("numpy", "numba")
+
+
+def choose(name: str | None) -> Encoder | None:
+    """What turns steps into rows of the machine; None for NumPy alone. Without a name the fastest that is installed."""
+    if name is not None and name not in NAMES:
+        raise ValueError(f"kernels must be one of {', '.join(NAMES)}, got {name!r}")
+    if name == "numpy" or (name is None and not installed()):
+        return None
+    if not installed():
+        raise ValueError("kernels='numba' needs the package numba: pip install numba, or take kernels='numpy'")
+    from tsengine.kernels.compiled.encoder import Encoder
+
+    return Encoder()
+
+
+@cache
+def installed() -> bool:
+    """Whether Numba can be imported."""
+    return find_spec("numba") is not None

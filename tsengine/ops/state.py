@@ -88,7 +88,10 @@ class _ApplyDense:
 
 @op("apply_rows", stateful=True, **_UPDATE)
 class _ApplyRows:
-    """One step of an optimizer's rule on some rows of a table; rows named twice are summed first."""
+    """One step of an optimizer's rule on some rows of a table; rows named twice are summed first.
+
+    values [*shape, *row] may keep the shape in which the ids were looked up; indices are flat.
+    """
 
     @staticmethod
     def infer(values: Spec, indices: Spec, variable: str, **attrs: Any) -> None:
@@ -109,7 +112,7 @@ class _ApplyRows:
         check_ids(indices, len(table))
         step = int(store.array(counter))
         held = {slot: store.array(name) for slot, name in slots}
-        unique, sums = dedupe(indices, values)
+        unique, sums = dedupe(indices, values.reshape(-1, *table.shape[1:]))
         rule.apply_rows(table, held, unique, sums, step, learning_rate(step))
 
 
