@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import compileall
+import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
+
+import tsengine
 
 ROUNDS = 15
+STARTS = {"numpy": ("compiled", "numpy"), "tsengine": ("compiled", "tsengine"), "its source": ("source", "tsengine")}
+"""What is imported in which copy of the engine. Where Python may not keep bytecode, every start reads the source."""
 
 
-def start_seconds(module: str) -> float:
-    """Wall seconds from the start to the end of a fresh Python that imports `module`."""
+def copies(folder: Path) -> None:
+    """The engine with its bytecode, and without."""
+    for name in ("compiled", "source"):
+        source = Path(tsengine.__file__).parent
+        shutil.copytree(source, folder / name / "tsengine", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(folder / "compiled", quiet=1)
+
+
+def start_seconds(folder: Path, module: str) -> float:
+    """Wall seconds from the start to the end of a fresh Python that imports `module` and writes no bytecode."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True, cwd=folder, env=environment)
     return time.perf_counter() - start
 
 
 def measure(rounds: int = ROUNDS) -> list[dict[str, str | float]]:
-    """One row a module, seconds; the first round only warms the file cache and is not counted."""
-    modules = ("numpy", "tsengine")
-    times = [[start_seconds(module) for module in modules] for _ in range(rounds + 1)][1:]
+    """One row a start, seconds; the first round only warms the file cache and is not counted."""
+    with tempfile.TemporaryDirectory() as made:
+        copies(Path(made))
+        starts = [(Path(made, copy), module) for copy, module in STARTS.values()]
+        times = [[start_seconds(*start) for start in starts] for _ in range(rounds + 1)][1:]
     medians = [statistics.median(column) for column in zip(*times, strict=True)]
     return [
         {
-            "import": module,
+            "import": name,
             "median_s": median,
             "added_s": median - medians[0],
             "ratio_of_medians": median / medians[0],
         }
-        for module, median in zip(modules, medians, strict=True)
+        for name, median in zip(STARTS, medians, strict=True)
     ]

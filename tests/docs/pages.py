@@ -29,11 +29,11 @@ def python(*arguments: str, tree: Path, stdin: str = "") -> subprocess.Completed
 
 def patched(page: Path, tree: Path) -> Path:
     """The engine and the test of its ops in `tree`, with the page's diff applied, as `git apply` reads it."""
-    for name in ("tsengine", "tests/tsengine/test_op_table.py", "pyproject.toml"):
+    for name in ("tsengine", "tests/tsengine/conftest.py", "tests/tsengine/test_op_table.py", "pyproject.toml"):
         source, target = ROOT / name, tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)  # with what is compiled, or every copy would compile its kernels anew
         else:
             shutil.copy(source, target)
     alone = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

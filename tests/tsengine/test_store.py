@@ -174,6 +174,35 @@ def test_a_table_that_grows_keeps_its_rows_and_names_and_seeds_differ() -> None:
     assert not np.any(rows("table", 100, seed=2) == small)
 
 
+@pytest.mark.parametrize(
+    ("shape", "he", "glorot"),
+    [
+        ((128, 72), 0.125, 0.1),  # fans 128 and 72: sqrt(2 / 128), sqrt(2 / 200)
+        ((32, 8, 5, 5), 0.1, 0.0447214),  # 8 * 25 and 32 * 25: sqrt(2 / 200), sqrt(2 / 1000)
+        ((4, 18, 3, 3), 0.1111111, 0.1005038),  # 18 * 9 and 4 * 9: sqrt(2 / 162), sqrt(2 / 198)
+        ((20_000,), 0.01, 0.0099998),  # one unit of 20,000 inputs
+    ],
+)
+def test_a_layer_s_initial_values_have_the_deviation_of_its_fans(
+    shape: tuple[int, ...], he: float, glorot: float
+) -> None:
+    """He et al. 2015: sqrt(2 / fan_in). Glorot & Bengio 2010: sqrt(2 / (fan_in + fan_out))."""
+    for initializer, deviation in ((HeNormal(5), he), (GlorotUniform(5), glorot)):
+        drawn = initializer.rows("w", shape, 0, shape[0])
+        assert drawn.shape == shape
+        assert abs(drawn.std() / deviation - 1) < 4 / np.sqrt(2 * drawn.size)
+    limit = glorot * np.sqrt(3)
+    assert 0.98 * limit < np.abs(GlorotUniform(5).rows("w", shape, 0, shape[0])).max() < 1.00001 * limit
+
+
+def test_initial_values_of_weights_keep_their_bits() -> None:
+    """They are those that the deviation, worked out by hand, gives: no model's first step has changed."""
+    weights = HeNormal(7).rows("deep/layer_0", (128, 3), 0, 128)
+    np.testing.assert_array_equal(weights, Normal(7, stddev=0.125).rows("deep/layer_0", (128, 3), 0, 128))
+    stacked = HeNormal(7).rows("w", (8, 16, 3), 0, 8)
+    np.testing.assert_array_equal(stacked, Normal(7, stddev=0.125).rows("w", (8, 16, 3), 0, 8))
+
+
 def test_random_initial_values_have_the_distribution_they_say() -> None:
     def values(initializer: Initializer) -> np.ndarray:
         return np.asarray(ts.Session().run(ts.Variable(initializer=initializer, shape=(50_000, 4))), np.float64)

@@ -281,6 +281,7 @@ def test_rows_without_a_gradient_keep_every_bit_of_weight_and_state(rule: Rule) 
     before = [array.copy() for array in (param, *slots.values())]
     for step in range(1, 4):
         rule.apply_rows(param, slots, np.array([1, 4]), np.ones((2, 2), np.float32), step, 0.1)
+        rule.apply_rows(param, slots, np.array([], np.int64), np.ones((0, 2), np.float32), step, 0.1)
     for old, new in zip(before, (param, *slots.values()), strict=True):
         assert old[[0, 2, 3, 5]].tobytes() == new[[0, 2, 3, 5]].tobytes()
         assert (old[[1, 4]] != new[[1, 4]]).all()

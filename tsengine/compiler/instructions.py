@@ -23,6 +23,11 @@ class Instruction:
     def __init__(self, call: Call, step: Step) -> None:
         self.run, self.step = call, step
 
+    @property
+    def steps(self) -> list[Step]:
+        """The steps that it does."""
+        return [self.step]
+
     def watched(self, values: Values, watch: Watch) -> None:
         """Run, and say how long it took."""
         begin = time.perf_counter()
@@ -44,6 +49,11 @@ class Stretch(Instruction):
     def __init__(self, machine: Machine, code: Array, pointers: Array, rows: Sequence[Instruction]) -> None:
         self._machine, self._code, self._pointers, self._rows = machine, code, pointers, rows
         self._failed = rows[0]
+
+    @property
+    def steps(self) -> list[Step]:
+        """One for each row; a step may have several."""
+        return [row.step for row in self._rows]
 
     def run(self, values: Values) -> None:
         """All rows."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tsengine.compiler.binding import Binding
-from tsengine.compiler.instructions import Stretch, Values, Watch, execute
+from tsengine.compiler.instructions import Instruction, Stretch, Values, Watch, execute
 from tsengine.compiler.memory import MemoryPlan
 from tsengine.compiler.operands import address_of
 from tsengine.compiler.program import Program, Step
@@ -37,7 +37,7 @@ class Plan:
         self._feeds = [bound.slot[item] for item in program.feeds]
         self._fetches = [(bound.slot[item], specs[item] is None, self._own(item)) for item in program.fetches]
         self._located: list[Array | None] = [None] * len(bound.bases)
-        self._quiet = all(isinstance(item, Stretch) for item in (*bound.readers, *bound.updates))
+        self._quiet = all(isinstance(item, Stretch) for item in self.instructions)
 
     def run(self, feeds: Sequence[Array], copy: bool, watch: Watch | None = None) -> list[Any]:
         """The fetched values, None for operations. Without `copy`, arrays that the next run overwrites.
@@ -59,6 +59,11 @@ class Plan:
                 self._set_constants()
                 execute(bound.updates, values, watch)
         return results
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """What a run goes through, in order: readers, then updates."""
+        return [*self._bound.readers, *self._bound.updates]
 
     def dump(self) -> str:
         """The plan in words: what the passes did, every instruction with its buffer, bytes before and after."""

@@ -63,7 +63,7 @@ class Trainer:
             raise ValueError(f"workers must lie between 1 and shards ({self.shards}), got {self.workers}")
 
     def train(self) -> dict[str, Array]:
-        """Make all steps; the trained value of every learning variable, in memory of its own.
+        """Make all steps; the trained value of every variable that learns or is an average, in memory of its own.
 
         Raises TrainingFailure when a worker fails or dies, CheckpointMismatch when the folder holds another run's
         checkpoints, MemoryError when the memory does not suffice. Whatever happens, no process and no shared memory

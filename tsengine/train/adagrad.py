@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -67,5 +68,5 @@ def _row_means(grad: Array) -> Array:
     """Mean of the squares of each row. Every row is summed alone, so which rows stand beside it does not matter."""
     if grad.ndim < 2:
         return grad * grad
-    rows = grad.reshape(len(grad), -1)
+    rows = grad.reshape(len(grad), math.prod(grad.shape[1:]))
     return np.add.reduce(rows * rows, axis=1) / grad.dtype.type(max(1, rows.shape[1]))
