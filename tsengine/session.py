@@ -20,7 +20,7 @@ from tsengine.errors import GraphError
 from tsengine.feeds import check_key, fed_array
 from tsengine.fetches import Fetches
 from tsengine.graph import Graph, Node, pulled_in
-from tsengine.kernels import NAMES, choose
+from tsengine.kernels import check_name, encoder
 from tsengine.profile import Profile
 from tsengine.scopes import get_default_graph
 from tsengine.specs import Array, spec_of
@@ -63,8 +63,7 @@ class Session:
         disable: Collection[str] = (),
         checked: bool = False,
     ) -> None:
-        if kernels is not None and kernels not in NAMES:
-            raise ValueError(f"kernels must be one of {', '.join(NAMES)}, got {kernels!r}")
+        check_name(kernels)
         self.graph = graph or get_default_graph()
         self.kernels = kernels
         self.stats = Stats()
@@ -151,7 +150,7 @@ class Session:
     def _bound(self, structure: _Structure, arrays: list[Array]) -> Plan:
         self.stats.bindings += 1
         specs = {node.id: spec_of(array) for node, array in zip(structure.feeds, arrays, strict=True)}
-        return bind(structure.program, specs, self.graph.store, self._disable, choose(self.kernels))
+        return bind(structure.program, specs, self.graph.store, self._disable, encoder(self.kernels))
 
 
 def _take_idle(structure: _Structure, shapes: Shapes) -> Plan | None:

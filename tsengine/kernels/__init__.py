@@ -11,22 +11,44 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tsengine.kernels.calls import Calls
     from tsengine.kernels.compiled.encoder import Encoder
 
 NAMES = ("numpy", "numba")
 
 
-def choose(name: str | None) -> Encoder | None:
-    """What turns steps into rows of the machine; None for NumPy alone. Without a name the fastest that is installed."""
-    if name is not None and name not in NAMES:
-        raise ValueError(f"kernels must be one of {', '.join(NAMES)}, got {name!r}")
-    if name == "numpy" or (name is None and not installed()):
+def encoder(name: str | None) -> Encoder | None:
+    """What turns steps into rows of the machine; None for NumPy alone."""
+    if not _is_compiled(name):
         return None
-    if not installed():
-        raise ValueError("kernels='numba' needs the package numba: pip install numba, or take kernels='numpy'")
     from tsengine.kernels.compiled.encoder import Encoder
 
     return Encoder()
+
+
+def calls(name: str | None = None) -> Calls:
+    """What a trainer calls outside of plans."""
+    if _is_compiled(name):
+        from tsengine.kernels.compiled.calls import CompiledCalls
+
+        return CompiledCalls()
+    from tsengine.kernels.calls import Calls
+
+    return Calls()
+
+
+def check_name(name: str | None) -> None:
+    """Refuse a name that is no set of kernels, or one that is not installed."""
+    if name is not None and name not in NAMES:
+        raise ValueError(f"kernels must be one of {', '.join(NAMES)}, got {name!r}")
+    if name == "numba" and not installed():
+        raise ValueError("kernels='numba' needs the package numba: pip install numba, or take kernels='numpy'")
+
+
+def _is_compiled(name: str | None) -> bool:
+    """Without a name the fastest that is installed."""
+    check_name(name)
+    return name == "numba" or (name is None and installed())
 
 
 @cache

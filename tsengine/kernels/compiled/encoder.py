@@ -53,7 +53,7 @@ class Encoder:
     def _apply(self, step: Step, inputs: Sequence[Operand], variable: Variables) -> list[Row] | None:
         attrs: dict[str, Any] = step.attrs
         parameter, slots = variable(attrs["variable"]), [variable(name) for _, name in attrs["slots"]]
-        if not optimizers.knows(attrs["rule"]):
+        if optimizers.number_of(attrs["rule"]) is None:
             return None
         constants = self._constants(attrs)
         if step.op.name == "apply_dense":

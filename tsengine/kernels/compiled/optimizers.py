@@ -40,9 +40,17 @@ _KNOWN: dict[type[Rule], tuple[int, Callable[[Any, int, float], tuple[float, ...
 }
 
 
-def knows(rule: Rule) -> bool:
-    """Whether the machine takes a rule: these classes alone, because one that inherits may do something else."""
-    return type(rule) in _KNOWN
+def number_of(rule: Rule) -> int | None:
+    """The number of a rule that kernels take: these classes alone, because one that inherits may do something else."""
+    return _KNOWN[type(rule)][0] if type(rule) in _KNOWN else None
+
+
+def constants_of(rule: Rule, step: int, rate: float) -> Array:
+    """What its kernel reads besides arrays, after `step` other updates."""
+    values = np.zeros(8)
+    found = _KNOWN[type(rule)][1](rule, step, rate)
+    values[: len(found)] = found
+    return values
 
 
 @dataclass
@@ -56,8 +64,7 @@ class Constants:
 
     def set(self, step: int) -> None:
         """For the update after `step` others."""
-        found = _KNOWN[type(self.rule)][1](self.rule, step, self.learning_rate(step))
-        self.values[: len(found)] = found
+        self.values[:] = constants_of(self.rule, step, self.learning_rate(step))
 
     @property
     def operand(self) -> Operand:
@@ -148,10 +155,10 @@ def collapsed_pair(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[tu
 
 
 def _number(rule: Rule, parameter: Operand, slots: Sequence[Operand]) -> int | None:
-    if not knows(rule) or len(slots) > updates.SLOTS or parameter.dtype.itemsize not in (4, 8):
+    if len(slots) > updates.SLOTS or parameter.dtype.itemsize not in (4, 8):
         return None
     alike = all(item.dtype == parameter.dtype and item.contiguous for item in (parameter, *slots))
-    return _KNOWN[type(rule)][0] if alike else None
+    return number_of(rule) if alike else None
 
 
 def _padded(slots: Sequence[Operand], parameter: Operand) -> list[Operand]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tsengine.kernels.compiled.machine import WHOLE, Kernel, float32, float64, function, int32, int64, prefetch
 from tsengine.kernels.compiled.moves import AHEAD
 from tsengine.kernels.compiled.numbers import like
@@ -21,7 +23,7 @@ SLOTS = 2
 
 
 @function
-def _step(rule: int, w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
+def dense_step(rule: int, w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
     """A parameter and its slots learn by a gradient of their size, with the constants c."""
     rate, a, b = like(g[0], c[0]), like(g[0], c[1]), like(g[0], c[2])
     if rule == DESCENT:
@@ -44,11 +46,11 @@ def _step(rule: int, w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
 
 
 @function
-def _row_step(rule: int, w: Any, s: Any, v: Any, row: int, g: Any, c: Any) -> None:
+def row_step(rule: int, w: Any, s: Any, v: Any, row: int, g: Any, c: Any) -> None:
     n = len(g)
     line = w[row * n : (row + 1) * n]
     if rule != ROWWISE_ADAGRAD:
-        _step(rule, line, s[row * n : (row + 1) * n], v[row * n : (row + 1) * n], g, c)
+        dense_step(rule, line, s[row * n : (row + 1) * n], v[row * n : (row + 1) * n], g, c)
         return
     total = like(g[0], 0)
     for i in range(n):
@@ -65,30 +67,42 @@ def dense(row: Any, p: Any) -> int:
     n, rule, constants = row[13], row[12], float64(row, p, 4, 8)
     if row[11] == 4:
         w, s, v, g = float32(row, p, 0, n), float32(row, p, 1, n), float32(row, p, 2, n), float32(row, p, 3, n)
-        _step(rule, w, s, v, g, constants)
+        dense_step(rule, w, s, v, g, constants)
     else:
         x, t, u, h = float64(row, p, 0, n), float64(row, p, 1, n), float64(row, p, 2, n), float64(row, p, 3, n)
-        _step(rule, x, t, u, h, constants)
+        dense_step(rule, x, t, u, h, constants)
     return 0
 
 
 @function
+def entry(places: Any, wanted: int, count: int) -> int:
+    """The number of an id in a hash table with linear probing; an id that is not there is put in as number `count`.
+
+    An entry holds the id above and its number + 1 below; 0 is a free place. The size is a power of two.
+    """
+    mask = len(places) - 1
+    place = ((wanted * 0x9E3779B97F4A7C1) >> 24) & mask
+    while places[place] != 0 and places[place] >> 32 != wanted:
+        place = (place + 1) & mask
+    if places[place] == 0:
+        places[place] = np.int64(wanted) << 32 | (count + 1)
+    return (places[place] & 0xFFFFFFFF) - 1
+
+
+@function
 def _number(row: Any, ids: Any, places: Any, numbers: Any, found: Any) -> int:
-    count, mask, n = 0, row[11] - 1, row[9]
-    for i in range(row[11]):
-        places[i] = 0
-    for i in range(n):
+    count, table = 0, places[: row[11]]
+    for i in range(len(table)):
+        table[i] = 0
+    for i in range(row[9]):
         wanted = ids[i]
         if wanted < 0 or wanted >= row[10]:
             return 1
-        place = ((wanted * 0x9E3779B97F4A7C1) >> 24) & mask
-        while places[place] != 0 and places[place] >> 32 != wanted:
-            place = (place + 1) & mask
-        if places[place] == 0:
+        known = entry(table, wanted, count)
+        if known == count:
             found[1 + count] = wanted
             count += 1
-            places[place] = wanted << 32 | count
-        numbers[i] = (places[place] & 0xFFFFFFFF) - 1
+        numbers[i] = known
     found[0] = count
     return 0
 
@@ -97,8 +111,8 @@ def _number(row: Any, ids: Any, places: Any, numbers: Any, found: Any) -> int:
 def number(row: Any, p: Any) -> int:
     """The distinct ids of a batch, numbered in the order of their first places.
 
-    Arrays numbers [n], found (how many, then the distinct ids), ids [n], places: a hash table with linear probing whose
-    entries are id and number, twice as large as n at least. Then n, rows of the table, size of places, size of an id.
+    Arrays numbers [n], found (how many, then the distinct ids), ids [n], places: the hash table, twice as large as n at
+    least. Then n, rows of the table, size of places, size of an id.
     """
     numbers, found, places = int32(row, p, 0, WHOLE), int64(row, p, 1, WHOLE), int64(row, p, 3, WHOLE)
     if row[12] == 4:
@@ -133,7 +147,7 @@ def _rows(row: Any, p: Any, w: Any, s: Any, v: Any, values: Any, sums: Any) -> N
         prefetch(w, later * n)
         prefetch(s, later * state)
         prefetch(v, later * n)
-        _row_step(row[23], w, s, v, found[1 + i], sums[i * n : (i + 1) * n], constants)
+        row_step(row[23], w, s, v, found[1 + i], sums[i * n : (i + 1) * n], constants)
 
 
 @Kernel
