@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 
-ROUNDS = 15
+from tests.benchmarks.measuring.settings import Settings
+from tests.benchmarks.measuring.table import Measured
+
+ROUNDS_A_REPEAT = 3
 
 
 def start_seconds(module: str) -> float:
@@ -17,12 +20,13 @@ def start_seconds(module: str) -> float:
     return time.perf_counter() - start
 
 
-def measure(rounds: int = ROUNDS) -> list[dict[str, str | float]]:
+def measure(settings: Settings) -> Measured:
     """One row a module, seconds; the first round only warms the file cache and is not counted."""
     modules = ("numpy", "tsengine")
+    rounds = ROUNDS_A_REPEAT * settings.repeats
     times = [[start_seconds(module) for module in modules] for _ in range(rounds + 1)][1:]
     medians = [statistics.median(column) for column in zip(*times, strict=True)]
-    return [
+    rows = [
         {
             "import": module,
             "median_s": median,
@@ -31,3 +35,4 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, str | float]]:
         }
         for module, median in zip(modules, medians, strict=True)
     ]
+    return Measured(list(rows), [dict(zip(modules, pair, strict=True)) for pair in times])
