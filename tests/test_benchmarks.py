@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.benchmarks.measuring.peak_memory import held_bytes
 from tests.benchmarks.training.data import Embeddings, table_values
 from tests.benchmarks.training.matches import OURS, Match
 from tests.benchmarks.training.workloads import WORKLOADS
@@ -52,6 +53,17 @@ def test_ctr_by_us_by_our_workers_and_by_hand_is_the_same_training() -> None:
     assert workers["loss"] == pytest.approx(by_hand["loss"], rel=1e-5)
     assert (ours["workers"], workers["workers"]) == (0, 2)
     assert workers["peak_bytes"] > ours["peak_bytes"], "the workers' memory counts"
+
+
+def test_shared_memory_counts_though_no_process_maps_it() -> None:
+    size, file = 1 << 26, os.memfd_create("shared")
+    try:
+        before = held_bytes([os.getpid()])
+        for place in range(0, size, 1 << 20):
+            os.pwrite(file, bytes(1 << 20), place)
+        assert held_bytes([os.getpid()]) - before >= 0.9 * size
+    finally:
+        os.close(file)
 
 
 def test_embeddings_drawn_in_blocks_are_those_drawn_at_once() -> None:

@@ -1,15 +1,16 @@
 """The most memory that this process and its children ever held together.
 
 Shared pages count once: what is summed is each process's proportional share (PSS), which the kernel gives in
-`/proc/PID/smaps_rollup`.
+`/proc/PID/smaps_rollup`. Of anonymous shared files (memfd) all pages count, those too that no process has mapped since
+the one that wrote them ended.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -51,7 +52,7 @@ class PeakMemory:
 
     def look(self) -> None:
         """Take one sample now."""
-        self.bytes = max(self.bytes, sum(map(pss, (os.getpid(), *descendants(os.getpid())))))
+        self.bytes = max(self.bytes, held_bytes((os.getpid(), *descendants(os.getpid()))))
 
     def _sample(self) -> None:
         while not self._ended.wait(self._period_s):
@@ -59,13 +60,35 @@ class PeakMemory:
             self.look()
 
 
-def pss(process: int) -> int:
-    """Bytes of a process, its part of shared pages alone; 0 when it has just ended."""
+def held_bytes(processes: Sequence[int]) -> int:
+    """Of all these processes together; one that has just ended holds nothing."""
+    shares = [proportional_bytes(process) for process in processes]
+    files = {inode: size for process in processes for inode, size in shared_files(process)}
+    of_files = max(sum(shared for _, shared in shares), sum(files.values()))
+    return sum(total - shared for total, shared in shares) + of_files
+
+
+def proportional_bytes(process: int) -> tuple[int, int]:
+    """A process's share of all its memory, and of that in shared memory."""
     try:
         rollup = (PROC / str(process) / "smaps_rollup").read_text("ascii")
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((1024 * int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+        return 0, 0
+    kib = {line.split()[0]: int(line.split()[1]) for line in rollup.splitlines()[1:]}
+    return 1024 * kib.get("Pss:", 0), 1024 * kib.get("Pss_Shmem:", 0)
+
+
+def shared_files(process: int) -> Iterator[tuple[int, int]]:
+    """(inode, bytes it takes) of each memfd that a process has open."""
+    folder = PROC / str(process) / "fd"
+    names = list[str]()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        names = os.listdir(folder)
+    for name in names:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it was closed in between
+            if os.readlink(folder / name).startswith("/memfd:"):
+                found = (folder / name).stat()
+                yield found.st_ino, 512 * found.st_blocks
 
 
 def descendants(ancestor: int) -> list[int]:
