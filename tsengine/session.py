@@ -20,7 +20,7 @@ from tsengine.errors import GraphError
 from tsengine.feeds import check_key, fed_array
 from tsengine.fetches import Fetches
 from tsengine.graph import Graph, Node, pulled_in
-from tsengine.kernels import check_name, encoder
+from tsengine.kernels import encoder, resolved
 from tsengine.profile import Profile
 from tsengine.scopes import get_default_graph
 from tsengine.specs import Array, spec_of
@@ -63,9 +63,8 @@ class Session:
         disable: Collection[str] = (),
         checked: bool = False,
     ) -> None:
-        check_name(kernels)
         self.graph = graph or get_default_graph()
-        self.kernels = kernels
+        self.kernels = resolved(kernels)
         self.stats = Stats()
         self.profile: Profile | None = None
         self._disable, self._checked = frozenset(disable), checked

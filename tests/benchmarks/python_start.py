@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import tsengine
+from tests.benchmarks.measuring.settings import Settings
+from tests.benchmarks.measuring.table import Measured
 
-ROUNDS = 15
+ROUNDS_A_REPEAT = 3
 STARTS = {"numpy": ("compiled", "numpy"), "tsengine": ("compiled", "tsengine"), "its source": ("source", "tsengine")}
 """What is imported in which copy of the engine. Where Python may not keep bytecode, every start reads the source."""
 
@@ -35,14 +37,15 @@ def start_seconds(folder: Path, module: str) -> float:
     return time.perf_counter() - start
 
 
-def measure(rounds: int = ROUNDS) -> list[dict[str, str | float]]:
+def measure(settings: Settings) -> Measured:
     """One row a start, seconds; the first round only warms the file cache and is not counted."""
+    rounds = ROUNDS_A_REPEAT * settings.repeats
     with tempfile.TemporaryDirectory() as made:
         copies(Path(made))
         starts = [(Path(made, copy), module) for copy, module in STARTS.values()]
         times = [[start_seconds(*start) for start in starts] for _ in range(rounds + 1)][1:]
     medians = [statistics.median(column) for column in zip(*times, strict=True)]
-    return [
+    rows = [
         {
             "import": name,
             "median_s": median,
@@ -51,3 +54,4 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, str | float]]:
         }
         for name, median in zip(STARTS, medians, strict=True)
     ]
+    return Measured(list(rows), [dict(zip(STARTS, each, strict=True)) for each in times])

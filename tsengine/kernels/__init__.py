@@ -17,9 +17,18 @@ if TYPE_CHECKING:
 NAMES = ("numpy", "numba")
 
 
-def encoder(name: str | None) -> Encoder | None:
+def resolved(name: str | None) -> str:
+    """The name of a set of kernels; without one, of the fastest that is installed."""
+    if name is not None and name not in NAMES:
+        raise ValueError(f"kernels must be one of {', '.join(NAMES)}, got {name!r}")
+    if name == "numba" and not installed():
+        raise ValueError("kernels='numba' needs the package numba: pip install numba, or take kernels='numpy'")
+    return name or ("numba" if installed() else "numpy")
+
+
+def encoder(name: str) -> Encoder | None:
     """What turns steps into rows of the machine; None for NumPy alone."""
-    if not _is_compiled(name):
+    if name == "numpy":
         return None
     from tsengine.kernels.compiled.encoder import Encoder
 
@@ -28,27 +37,13 @@ def encoder(name: str | None) -> Encoder | None:
 
 def calls(name: str | None = None) -> Calls:
     """What a trainer calls outside of plans."""
-    if _is_compiled(name):
-        from tsengine.kernels.compiled.calls import CompiledCalls
+    if resolved(name) == "numpy":
+        from tsengine.kernels.calls import Calls
 
-        return CompiledCalls()
-    from tsengine.kernels.calls import Calls
+        return Calls()
+    from tsengine.kernels.compiled.calls import CompiledCalls
 
-    return Calls()
-
-
-def check_name(name: str | None) -> None:
-    """Refuse a name that is no set of kernels, or one that is not installed."""
-    if name is not None and name not in NAMES:
-        raise ValueError(f"kernels must be one of {', '.join(NAMES)}, got {name!r}")
-    if name == "numba" and not installed():
-        raise ValueError("kernels='numba' needs the package numba: pip install numba, or take kernels='numpy'")
-
-
-def _is_compiled(name: str | None) -> bool:
-    """Without a name the fastest that is installed."""
-    check_name(name)
-    return name == "numba" or (name is None and installed())
+    return CompiledCalls()
 
 
 @cache

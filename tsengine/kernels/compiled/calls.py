@@ -20,11 +20,10 @@ _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_compiled
-def _owned(
-    counts: Any, rows: Any, values: Any, block: int, rank: int, size: int, places: Any, found: Any, sums: Any
-) -> int:
-    """Sum into `sums` and name in `found`; how many. Rows of shards in their order."""
+def _owned(counts: Any, rows: Any, values: Any, whose: Any, places: Any, found: Any, sums: Any) -> int:
+    """Sum into `sums` and name in `found`, shard by shard; how many. whose: block, rank, size."""
     known, width = 0, values.shape[2]
+    block, rank, size = whose[0], whose[1], whose[2]
     for shard in range(len(counts)):
         for i in range(counts[shard]):
             row = rows[shard, i]
@@ -73,7 +72,7 @@ class CompiledCalls(Calls):
         places = np.zeros(1 << max(4, (2 * total).bit_length()), np.int64)
         found, wide = np.empty(total, np.int64), values.reshape(*values.shape[:2], math.prod(values.shape[2:]))
         sums = np.empty((total, wide.shape[2]), values.dtype)
-        count = _owned(np.asarray(counts), rows, wide, (block, rank, size), places, found, sums)
+        count = _owned(np.asarray(counts), rows, wide, np.array([block, rank, size]), places, found, sums)
         return found[:count], sums[:count].reshape(count, *values.shape[2:])
 
     def apply_dense(self, rule: Rule, param: Array, slots: Slots, grad: Array, step: int, rate: float) -> None:
