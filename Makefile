@@ -6,10 +6,16 @@ FROM =
 TO =
 SET =
 PART =
+PEERS ?=
+SECONDS ?=
+REPEATS ?=
+ROWS ?=
 
 # Java is where `make setup` found it; SET="a.b=1 c.d=2" becomes one --set each.
 PYTHON_HERE = JAVA_HOME="$$(cat .venv/java-home)" .venv/bin/python
 OPTIONS = --conf '$(CONF)' $(foreach setting,$(SET),--set '$(setting)')
+BENCH_OPTIONS = $(if $(PEERS),--peers '$(PEERS)') $(if $(SECONDS),--seconds $(SECONDS)) \
+	$(if $(REPEATS),--repeats $(REPEATS)) $(if $(ROWS),--rows $(ROWS))
 
 .PHONY: help setup run day backfill train test check prove bench clean
 .NOTPARALLEL:
@@ -22,6 +28,8 @@ help:  ## print this
 	@echo "  SET=\"a.b=1 c.d=x\"        values of the config to override, separated by blanks"
 	@echo "  DT=2026-01-07            a day; FROM= and TO= are the first and the last of a range"
 	@echo "  PART=name                one part of prove or bench, one path of test"
+	@echo "  PEERS=path/to/python     for bench: the Python that has torch, tensorflow and jax"
+	@echo "  SECONDS= REPEATS= ROWS=  for bench: of the clock a process, processes a side, rows of part memory"
 
 setup:  ## make .venv from requirements.lock and find Java 17 or newer (the other verbs do it by themselves)
 	@.ci/setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)
@@ -52,7 +60,7 @@ prove: setup  ## the long demonstrations; what they print goes to prove/ (part g
 	@$(PYTHON_HERE) -m tests.prove $(PART)
 
 bench: setup  ## the benchmarks; their tables go to prove/benchmarks/
-	@$(PYTHON_HERE) -m tests.benchmarks $(PART)
+	@$(PYTHON_HERE) -m tests.benchmarks $(BENCH_OPTIONS) $(PART)
 
 clean:  ## remove caches and printouts; .venv and the warehouse stay
 	rm -rf prove build dist spark-warehouse metastore_db derby.log *.egg-info

@@ -367,6 +367,46 @@ class Optimizer(Rule):
         return self
 
 
+GOES_WITH = {
+    "decay_steps": ("cosine", "exponential"),
+    "decay_rate": ("exponential",),
+    "staircase": ("exponential",),
+    "final_share": ("cosine",),
+}
+"""Which kinds of schedule a setting goes with."""
+
+
+class Schedule(Table):
+    """How the learning rates go along, all alike: a straight way up to what `optimizer` says, then by kind.
+
+    cosine       half a cosine down to `final_share` of the rate
+    exponential  rate * decay_rate ^ (step / decay_steps), the exponent rounded down with `staircase`
+    """
+
+    kind: Literal["constant", "cosine", "exponential"] = "constant"
+    warm_up_steps: NotNegative = 0
+    decay_steps: Positive | None = None
+    """Counted after the warm-up. A cosine needs none: it ends with the training."""
+    decay_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    staircase: bool = False
+    final_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @field_validator(*GOES_WITH)
+    @classmethod
+    def _means_something(cls, given: Any, info: ValidationInfo) -> Any:
+        kind, wanted = info.data.get("kind"), GOES_WITH[str(info.field_name)]
+        if given is not None and info.context == WRITTEN and kind is not None and kind not in wanted:
+            raise ValueError(f"means nothing beside kind = {kind!r}, only beside {', '.join(wanted)}: leave it out")
+        return given
+
+    @model_validator(mode="after")
+    def _decays(self) -> Schedule:
+        absent = [name for name in ("decay_steps", "decay_rate") if getattr(self, name) is None]
+        if self.kind == "exponential" and absent:
+            raise ValueError(f"kind = 'exponential' needs decay_steps and decay_rate, {' and '.join(absent)} is absent")
+        return self
+
+
 class Training(Table):
     """How the model is trained and judged."""
 
@@ -380,7 +420,10 @@ class Training(Table):
     window_row_groups: Positive = 8
     seed: int = 42
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Limit of the norm over all gradients of a step together; a longer one is shortened to it."""
     optimizer: Optimizer = Optimizer(kind="adam", learning_rate=0.001)
+    schedule: Schedule = Schedule()
 
     @model_validator(mode="after")
     def _shards(self) -> Training:

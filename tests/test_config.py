@@ -170,6 +170,19 @@ CSV = {
         ("sources.x", {**CSV, "fields": ["ts", "ts"]}, "$.sources.x.fields: must not hold a name twice"),
         ("sources.x", {**CSV, "fields": ["id", "tss"]}, "$.sources.x.columns.event_time.from: must be one of ['id'"),
         ("sources.x", {**{k: v for k, v in CSV.items() if k != "fields"}, "header": False}, "$.sources.x.header: is "),
+        # schedules
+        ("training.schedule", {"kind": "cosin"}, "$.training.schedule.kind: Input should be 'constant', 'cosine' or "),
+        ("training.schedule", {"warm_up": 9}, "$.training.schedule.warm_up: unknown key; did you mean 'warm_up_steps'"),
+        ("training.schedule", {"warm_up_steps": -1}, "$.training.schedule.warm_up_steps: Input should be greater than"),
+        ("training.schedule", {"decay_steps": 9}, "$.training.schedule.decay_steps: means nothing beside kind = 'cons"),
+        ("training.schedule", {"kind": "cosine", "decay_rate": 0.5}, "nothing beside kind = 'cosine', only beside exp"),
+        ("training.schedule", {"kind": "cosine", "staircase": True}, "$.training.schedule.staircase: means nothing be"),
+        ("training.schedule", {"kind": "cosine", "final_share": 2}, "$.training.schedule.final_share: Input should be"),
+        ("training.schedule", {"kind": "exponential", "final_share": 0.1, "decay_steps": 9, "decay_rate": 0.5},
+         "$.training.schedule.final_share: means nothing beside kind = 'exponential', only beside cosine: leave it ou"),
+        ("training.schedule", {"kind": "exponential"}, "$.training.schedule: kind = 'exponential' needs decay_steps a"),
+        ("training.schedule", {"kind": "exponential", "decay_steps": 9}, "and decay_rate, decay_rate is absent"),
+        ("training.clip_norm", 0, "$.training.clip_norm: Input should be greater than 0, got 0"),
         # numbers that are none
         ("gate.auc.at_least", float("nan"), "$.gate.auc.at_least: Input should be a finite number, got nan"),
         ("features.item.level.edges", [1.0, 1e39], "edges must rise strictly, in float32 too, got [1.0, 1e+39]"),
@@ -225,6 +238,14 @@ def test_a_dump_of_a_config_is_a_config(tables: dict[str, Any]) -> None:
 def test_a_config_is_read_without_spark() -> None:
     code = f"import sys; from pipeline.config import load_config; load_config({str(CONF / 'live.toml')!r}); "
     subprocess.run([sys.executable, "-c", code + "assert 'pyspark' not in sys.modules"], check=True, cwd=CONF.parent)
+
+
+def test_a_schedule_is_written_in_the_file_or_on_the_command_line(tables: dict[str, Any]) -> None:
+    assert parse_config(tables).training.schedule.kind == "constant"
+    set_at(tables, "training.schedule", {"kind": "cosine", "warm_up_steps": 100, "final_share": 0.1})
+    assert parse_config(tables).training.schedule.warm_up_steps == 100
+    told = load_config(CONF / "live.toml", ["training.schedule.kind=cosine", "training.clip_norm=1.0"]).training
+    assert (told.schedule.kind, told.clip_norm) == ("cosine", 1.0)
 
 
 def test_an_empty_gate_is_refused(tables: dict[str, Any]) -> None:

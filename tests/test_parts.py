@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import __main__ as benchmarks
+from tests.benchmarks.measuring.table import Row, markdown
 from tests.prove import __main__ as prove
 
 
 def test_a_table_reads_as_markdown() -> None:
-    rows: list[benchmarks.Row] = [{"what": "numpy", "median_s": 0.123456, "runs": 15}]
-    assert benchmarks.markdown(rows) == "| what | median_s | runs |\n| --- | --- | --- |\n| numpy | 0.1235 | 15 |"
+    rows: list[Row] = [{"what": "numpy", "median_s": 0.123456, "runs": 15}]
+    assert markdown(rows) == "| what | median_s | runs |\n| --- | --- | --- |\n| numpy | 0.1235 | 15 |"
 
 
 def test_a_part_that_cannot_run_fails_and_its_printout_is_kept(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_verb_is_one_of_the_makefile(verb: str) -> None:
     assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\b(?:jobs|conf|pipeline|tests)/[\w/.]+", README))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\b(?:jobs|conf|docs|pipeline|tests)/[\w/.-]+", README))))
 def test_every_path_that_it_names_is_there(path: str) -> None:
     made_by_the_reader = {"conf/mine.toml"}
     assert path in made_by_the_reader or (ROOT / path).exists()

@@ -2,11 +2,16 @@
 
 A program builds a graph (`placeholder`, `Variable`, `constant`, operations), `gradients` adds the backward pass as more
 graph, `Session.run(fetches, feed_dict)` compiles what the fetches need into a plan, once, and runs it.
+
+All primitives are registered when this module is imported. `Session`, with the compiler behind it, and `train` are
+loaded when they are first named: a third of the import, and a program that builds or exports a graph needs neither.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from tsengine import errors as errors
 from tsengine import initializers as initializers
-from tsengine import train as train
 from tsengine.gradients import gradients as gradients
 from tsengine.graph import Graph as Graph
 from tsengine.graph import Node as Node
@@ -97,6 +102,7 @@ from tsengine.ops.reduce import reduce_max as reduce_max
 from tsengine.ops.reduce import reduce_mean as reduce_mean
 from tsengine.ops.reduce import reduce_min as reduce_min
 from tsengine.ops.reduce import reduce_sum as reduce_sum
+from tsengine.ops.registry import op as op
 from tsengine.ops.shape import broadcast_like as broadcast_like
 from tsengine.ops.shape import broadcast_to as broadcast_to
 from tsengine.ops.shape import expand_dims as expand_dims
@@ -124,9 +130,26 @@ from tsengine.scopes import control_dependencies as control_dependencies
 from tsengine.scopes import get_default_graph as get_default_graph
 from tsengine.scopes import name_scope as name_scope
 from tsengine.scopes import reset_default_graph as reset_default_graph
-from tsengine.session import Session as Session
+from tsengine.specs import Spec as Spec
 from tsengine.variables import Variable as Variable
 from tsengine.variables import global_variables_initializer as global_variables_initializer
 from tsengine.variables import placeholder as placeholder
 
 slice = slice_
+
+if TYPE_CHECKING:
+    from tsengine import summary as summary
+    from tsengine import train as train
+    from tsengine.session import Session as Session
+else:
+
+    def __getattr__(name: str) -> object:
+        if name in ("summary", "train"):
+            return import_module(f"tsengine.{name}")
+        if name == "Session":
+            found = globals()[name] = import_module("tsengine.session").Session
+            return found
+        raise AttributeError(f"module 'tsengine' has no attribute '{name}'")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), "Session", "summary", "train"})

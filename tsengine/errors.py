@@ -68,3 +68,7 @@ class CompileError(EngineError, RuntimeError):
 
 class ExportError(EngineError, ValueError):
     """A node on the way to the outputs has no ONNX rule."""
+
+
+class SummaryError(EngineError, ValueError):
+    """Something cannot be a summary: it is no number, its tag is taken, its step below 0, or the writer is closed."""

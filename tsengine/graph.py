@@ -154,6 +154,7 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.variables: dict[str, Variable] = {}
+        self.summaries: dict[str, tuple[str, Node]] = {}  # by tag: "scalar" or "histogram", of which node
         self.names = Names()
         self.store = VariableStore()
         self._by_name: dict[str, Node] = {}

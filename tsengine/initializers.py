@@ -1,7 +1,7 @@
 """How variables begin: small frozen rules that give any range of a variable's rows.
 
 Random ones are keyed by (seed, name, row): a table that grows keeps the rows it had, and a range can be filled by
-whoever owns it. A scalar variable is one row.
+whoever owns it. A scalar variable is one row. Weights are [in, out], filters of a convolution [out, in, height, width].
 """
 
 from __future__ import annotations
@@ -89,7 +89,11 @@ class HeNormal:
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(fan_in, fan_out) of a weight [..., in, out]; a vector counts as [size, 1]."""
+    """(fan_in, fan_out): of filters [out, in, height, width] the channels times height * width, else of a weight
+    [..., in, out]; a vector counts as [size, 1]."""
+    if len(shape) == 4:
+        patch = math.prod(shape[2:])
+        return shape[1] * patch, shape[0] * patch
     if len(shape) < 2:
         return (shape[0] if shape else 1), 1
     return math.prod(shape[:-1]), shape[-1]

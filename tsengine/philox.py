@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +10,8 @@ _WORDS_PER_COUNT = 4  # Philox4x64 gives four 64-bit words for each value of its
 
 def stream_key(seed: int, *names: str | int) -> NDArray[np.uint64]:
     """The 128-bit key of a stream: BLAKE2b of the seed and what names the stream (variable, step, shard, node)."""
+    import hashlib  # it loads OpenSSL, which an import of the engine need not wait for
+
     text = "\x1f".join([str(seed), *map(str, names)])
     return np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), dtype=np.uint64)
 

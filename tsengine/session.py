@@ -22,6 +22,7 @@ from tsengine.errors import GraphError, ManyPlans
 from tsengine.feeds import check_key, fed_array
 from tsengine.fetches import Fetches
 from tsengine.graph import Graph, Node, pulled_in, user_site
+from tsengine.kernels import encoder, resolved
 from tsengine.profile import Profile
 from tsengine.scopes import get_default_graph
 from tsengine.specs import Array, spec_of
@@ -52,23 +53,23 @@ class _Structure:
 class Session:
     """Runs nodes of a graph. Sessions of one graph share its variables; all else is per run.
 
-    kernels: which set of kernels runs ("numpy"). disable: passes to leave out, of `compiler.pipeline.PASSES`.
+    kernels: "numba" or "numpy", by default the faster that is installed; looked for at the first run.
+    disable: passes to leave out, of `compiler.pipeline.PASSES`.
     checked: verify the program after every pass. check_numerics: stop at the first NaN or infinity with the node that
-    made it (NotFinite); `fold` and `fuse` are left out then, and runs are slower.
+    made it (NotFinite); NumPy's kernels run then, without `fold` and `fuse`, and runs are slower.
     """
 
     def __init__(
         self,
         graph: Graph | None = None,
         *,
-        kernels: str = "numpy",
+        kernels: str | None = None,
         disable: Collection[str] = (),
         checked: bool = False,
         check_numerics: bool = False,
     ) -> None:
-        if kernels != "numpy":
-            raise ValueError(f"kernels must be 'numpy', got {kernels!r}")
         self.graph = graph or get_default_graph()
+        self.kernels = "numpy" if check_numerics else resolved(kernels)
         self.stats = Stats()
         self.profile: Profile | None = None
         self._disable, self._checked, self._check_numerics = frozenset(disable), checked, check_numerics
@@ -147,9 +148,9 @@ class Session:
         plan = _take_idle(structure, shapes) or self._bound(structure, arrays)
         try:
             if not profile:
-                return plan.run(self.graph.store, arrays, copy)
+                return plan.run(arrays, copy)
             self.profile = Profile(plan.bytes_of)
-            return plan.run(self.graph.store, arrays, copy, self.profile.add)
+            return plan.run(arrays, copy, self.profile.add)
         finally:
             self.stats.runs += 1
             _give_back(structure, shapes, plan)
@@ -159,7 +160,7 @@ class Session:
         if self.stats.bindings == _MANY_BINDINGS:
             self._warn_of_many()
         specs = {node.id: spec_of(array) for node, array in zip(structure.feeds, arrays, strict=True)}
-        return bind(structure.program, specs, self._disable)
+        return bind(structure.program, specs, self.graph.store, self._disable, encoder(self.kernels))
 
     def _warn_of_many(self) -> None:
         """Once a session, at the user's line."""

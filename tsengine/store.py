@@ -8,7 +8,7 @@ sees half an update.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import StoreError, UninitializedVariable
-from tsengine.specs import Array, format_shape
+from tsengine.specs import Array, Spec, format_shape
 
 InitialRows = Callable[[int, int], Array]
 _FILL_ROWS = 65_536
@@ -94,6 +94,11 @@ class VariableStore:
         """Make a variable known; its array is made at first use."""
         self._declared[name] = declaration
 
+    def spec(self, name: str) -> Spec:
+        """dtype and shape of a variable."""
+        declared = self._declaration(name)
+        return Spec(declared.dtype, declared.shape)
+
     def names(self) -> list[str]:
         """Every declared variable, in the order they were made."""
         return list(self._declared)
@@ -103,17 +108,12 @@ class VariableStore:
         found = self._arrays.get(name)
         return found if found is not None else self._initialize(name)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a variable, whether it has a value or not."""
-        return self._declaration(name).shape
-
     def storage(self, name: str) -> Array:
         """The live storage for one who overwrites all of it: nothing is initialized. The caller holds the lock."""
+        self._declaration(name)
         with self._making:
-            if name not in self._arrays:
-                declared = self._declaration(name)
-                self._arrays[name] = np.empty(declared.shape, declared.dtype)
-            return self._arrays[name]
+            self._arrays[name] = storage = self._storage(name)
+            return storage
 
     def get(self, name: str) -> Array:
         """A copy of the value."""
@@ -122,16 +122,22 @@ class VariableStore:
 
     def set(self, name: str, value: Any) -> None:
         """Copy a value in; its shape must be the variable's."""
-        given = np.asarray(value)
-        declared = self._declaration(name)
-        if given.shape != declared.shape:
-            raise StoreError(
-                f"variable '{name}' has shape {format_shape(declared.shape)}, got {format_shape(given.shape)}"
-            )
-        if not np.can_cast(given.dtype, declared.dtype, "same_kind"):
-            raise StoreError(f"variable '{name}' holds {declared.dtype.name}, got {given.dtype.name}")
-        with self.lock.writing():
-            np.copyto(self.storage(name), given, casting="same_kind")
+        self.set_many({name: value})
+
+    def set_many(self, values: Mapping[str, Any]) -> None:
+        """Copy values in, all at one moment: whoever reads meanwhile sees every one of them or none.
+
+        Shapes must be the variables'. Raises StoreError with every fault at once, and then changes nothing.
+        """
+        given = {name: np.asarray(value) for name, value in values.items()}
+        faults = [fault for name, array in given.items() if (fault := self._fault(name, array))]
+        if faults:
+            raise StoreError("; ".join(faults))
+        with self.lock.writing(), self._making:
+            storage = {name: self._storage(name) for name in given}  # memory may run out: before the first copy
+            for name, array in given.items():
+                np.copyto(storage[name], array, casting="same_kind")
+            self._arrays |= storage
 
     def bind(self, name: str, array: Array) -> None:
         """Make `array` the storage itself; what it holds is the value from now on.
@@ -158,12 +164,32 @@ class VariableStore:
         """Give every variable its initial value again, in the storage it has; the caller holds the writing lock."""
         for name, declared in self._declared.items():
             if declared.initial is not None:
-                fill(self.storage(name), declared.initial)
+                self._arrays[name] = storage = self._storage(name)
+                fill(storage, declared.initial)
 
     def _declaration(self, name: str) -> Declaration:
         if name not in self._declared:
-            raise StoreError(f"there is no variable '{name}'; the graph has {', '.join(self._declared) or 'none'}")
+            raise StoreError(self._unknown(name))
         return self._declared[name]
+
+    def _unknown(self, name: str) -> str:
+        return f"there is no variable '{name}'; the graph has {', '.join(self._declared) or 'none'}"
+
+    def _fault(self, name: str, given: Array) -> str | None:
+        """Why an array cannot be the value of a variable."""
+        declared = self._declared.get(name)
+        if declared is None:
+            return self._unknown(name)
+        if given.shape != declared.shape:
+            return f"variable '{name}' has shape {format_shape(declared.shape)}, got {format_shape(given.shape)}"
+        if not np.can_cast(given.dtype, declared.dtype, "same_kind"):
+            return f"variable '{name}' holds {declared.dtype.name}, got {given.dtype.name}"
+        return None
+
+    def _storage(self, name: str) -> Array:
+        """The array that a variable has, or a fresh one for it, not yet filled."""
+        declared, found = self._declared[name], self._arrays.get(name)
+        return np.empty(declared.shape, declared.dtype) if found is None else found
 
     def _initialize(self, name: str) -> Array:
         declared = self._declaration(name)
@@ -175,7 +201,7 @@ class VariableStore:
                     f"attempting to use uninitialized variable '{name}' {declared.dtype.name}"
                     f"{format_shape(declared.shape)}{declared.origin}; put a value in with assign or graph.store.set"
                 )
-            storage = np.empty(declared.shape, declared.dtype)
+            storage = self._storage(name)
             fill(storage, declared.initial)
             self._arrays[name] = storage
             return storage

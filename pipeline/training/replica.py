@@ -14,9 +14,20 @@ from pipeline.features import FeatureSpec
 from pipeline.loader import Loader, Step
 from pipeline.models import ModelGraph, ModelSpec, build
 from pipeline.training.metrics import auc
-from tsengine.parallel import Replica
-from tsengine.parallel.replica import Learning
-from tsengine.train import Adagrad, Adam, GradientDescent, LazyAdam, RowWiseAdagrad, Rule
+from tsengine.parallel import Learning, Replica
+from tsengine.train import (
+    Adagrad,
+    Adam,
+    GradientDescent,
+    LazyAdam,
+    RowWiseAdagrad,
+    Rule,
+    Schedule,
+    constant,
+    cosine_decay,
+    exponential_decay,
+    warm_up,
+)
 
 PROGRAM = "pipeline.training.replica:replica"
 RULES: Mapping[str, type[Rule]] = {
@@ -41,19 +52,20 @@ def replica(spec: Mapping[str, Any]) -> Replica:
         losses = ts.sigmoid_cross_entropy_with_logits(labels=label, logits=graph.logits)
         loss = ts.reduce_sum(losses * weight) / batch_weight
         watched = {"logits": ts.identity(graph.logits), "label": ts.identity(label), "weight": ts.identity(weight)}
-    rows = training["batch_size"] // training["shards"]
+    rows, steps = training["batch_size"] // training["shards"], loader.steps_per_epoch * training["epochs"]
     return Replica(
         graph=graph.graph,
         loss=loss,
         feeds={**graph.inputs, "label": label, "weight": weight},
         batch_weight=batch_weight,
-        learning=_learning(graph, training),
+        learning=_learning(graph, training, steps),
         table_rows=_table_rows(graph, model.features, rows),
         batches=lambda rank, world, first: _batches(loader, training["epochs"], rank, world, first),
-        steps=loader.steps_per_epoch * training["epochs"],
+        steps=steps,
         watched=watched,
         observe=_observe,
         observe_every=training["observe_every"],
+        clip_global_norm=training["clip_norm"],
     )
 
 
@@ -71,13 +83,27 @@ def _batches(loader: Loader, epochs: int, rank: int, world: int, first: int) -> 
             yield Step(epoch * per_epoch + step.index, step.weight_sum, step.shards)
 
 
-def _learning(graph: ModelGraph, training: Mapping[str, Any]) -> dict[str, Learning]:
+def _learning(graph: ModelGraph, training: Mapping[str, Any], steps: int) -> dict[str, Learning]:
     """Tables learn by the rule for tables, without decay; all others by the optimizer, with it."""
-    optimizer = training["optimizer"]
-    tables = Learning(TABLE_RULES[optimizer["tables"]["kind"]](), optimizer["tables"]["learning_rate"])
-    dense = Learning(RULES[optimizer["kind"]](), optimizer["learning_rate"], training["weight_decay"])
+    optimizer, schedule = training["optimizer"], training["schedule"]
+    rate, table_rate = (
+        _along(of["learning_rate"], schedule, steps - schedule["warm_up_steps"])
+        for of in (optimizer, optimizer["tables"])
+    )
+    tables = Learning(TABLE_RULES[optimizer["tables"]["kind"]](), table_rate)
+    dense = Learning(RULES[optimizer["kind"]](), rate, training["weight_decay"])
     names = [variable.name for variable in graph.graph.trainable_variables()]
     return {name: tables if name in graph.tables else dense for name in names}
+
+
+def _along(rate: float, schedule: Mapping[str, Any], steps: int) -> Schedule:
+    """A rate as the config's schedule moves it; there are so many steps after the warm-up."""
+    found, decay_steps = constant(rate), schedule["decay_steps"]
+    if schedule["kind"] == "cosine":
+        found = cosine_decay(rate, decay_steps or max(1, steps), schedule["final_share"])
+    if schedule["kind"] == "exponential":
+        found = exponential_decay(rate, decay_steps, schedule["decay_rate"], schedule["staircase"])
+    return warm_up(found, schedule["warm_up_steps"])
 
 
 def _table_rows(graph: ModelGraph, features: Sequence[FeatureSpec], rows: int) -> dict[str, int]:

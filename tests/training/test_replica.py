@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tsengine as ts
-from pipeline.config import Rule
+from pipeline.config import WRITTEN, Rule, Schedule, Training
 from pipeline.loader import Batch, Step
 from pipeline.models import ModelSpec, build
 from pipeline.training.replica import RULES, TABLE_RULES, make_loader, replica
@@ -33,8 +33,10 @@ def program(folder: Path, model: ModelSpec | None = None, **training: Any) -> Re
     loader = {"folders": folders, "label": "label_enter", "batch_size": BATCH, "shards": SHARDS, "seed": 3}
     tables = {"kind": "rowwise_adagrad", "learning_rate": 0.05}
     optimizer = {"kind": "adam", "learning_rate": 0.001, "tables": tables}
-    base = {"epochs": 2, "batch_size": BATCH, "shards": SHARDS, "optimizer": optimizer, "weight_decay": 0.25}
-    return replica({"model": model.to_json(), "loader": loader, "training": {**base, "observe_every": 3, **training}})
+    written = {"label": "enter", "batch_size": BATCH, "shards": SHARDS, "optimizer": optimizer, **training}
+    config = Training.model_validate({"epochs": 2, "weight_decay": 0.25, "workers": 1, **written}, context=WRITTEN)
+    told = {**config.model_dump(mode="json"), "observe_every": 3}
+    return replica({"model": model.to_json(), "loader": loader, "training": told})
 
 
 def feeds(made: Replica, batch: Batch, weight: float) -> dict[Any, Any]:
@@ -75,10 +77,46 @@ def test_tables_learn_by_their_own_rule_and_do_not_decay(tmp_path: Path) -> None
     learning = program(tmp_path).learning
     tables = {name for name, how in learning.items() if isinstance(how.rule, RowWiseAdagrad)}
     assert tables == {"embedding/user_id", "embedding/item_id", "wide/user_id", "wide/cross_a"}
-    assert {(how.learning_rate, how.weight_decay) for n, how in learning.items() if n in tables} == {(0.05, 0.0)}
+    assert {(how.rate(0), how.weight_decay) for n, how in learning.items() if n in tables} == {(0.05, 0.0)}
     others = [how for name, how in learning.items() if name not in tables]
     assert others and all(isinstance(how.rule, Adam) for how in others)
-    assert {(how.learning_rate, how.weight_decay) for how in others} == {(0.001, 0.25)}
+    assert {(how.rate(0), how.weight_decay) for how in others} == {(0.001, 0.25)}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ({}, [1, 1, 1, 1, 1, 1, 1, 1]),
+        ({"warm_up_steps": 4}, [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
+        ({"kind": "cosine", "warm_up_steps": 2}, [0.5, 1, 1, 0.9330127, 0.75, 0.5, 0.25, 0.0669873]),
+        ({"kind": "cosine", "decay_steps": 2, "final_share": 0.2}, [1, 0.6, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2]),
+        ({"kind": "cosine", "warm_up_steps": 16}, [k / 16 for k in range(1, 9)]),
+        ({"kind": "exponential", "decay_steps": 2, "decay_rate": 0.25}, [2.0**-k for k in range(8)]),
+        (
+            {"kind": "exponential", "decay_steps": 3, "decay_rate": 0.5, "staircase": True},
+            [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25],
+        ),
+    ],
+    ids=repr,
+)
+def test_a_schedule_moves_every_rate_alike(tmp_path: Path, schedule: dict[str, Any], shares: list[float]) -> None:
+    """Over the 8 steps of the run, by hand."""
+    made = program(tmp_path, schedule=schedule)
+    assert made.steps == 8
+    for how in made.learning.values():
+        rate = 0.05 if isinstance(how.rule, RowWiseAdagrad) else 0.001
+        assert [how.rate(step) for step in range(8)] == pytest.approx([rate * share for share in shares])
+
+
+def test_without_a_schedule_and_a_limit_the_numbers_are_the_configs_own(tmp_path: Path) -> None:
+    made = program(tmp_path)
+    assert {how.rate(step) for how in made.learning.values() for step in (0, 7, 10**9)} == {0.05, 0.001}
+    assert made.clip_global_norm is None
+    assert program(tmp_path, clip_norm=2).clip_global_norm == 2.0
+
+
+def test_every_kind_of_schedule_is_known() -> None:
+    assert get_args(Schedule.model_fields["kind"].annotation) == ("constant", "cosine", "exponential")
 
 
 def test_every_rule_of_the_config_exists() -> None:

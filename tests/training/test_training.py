@@ -220,7 +220,13 @@ def test_a_model_of_later_days_is_no_rival(copied: Warehouse) -> None:
     assert (result.version, result.gate) == (VERSION, "first"), "it has seen the rows that judge"
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"days": 1}, {"weight_decay": 0.1}, {"batch_size": 128}])
+CHANGES: list[dict[str, Any]] = [
+    {"seed": 1}, {"days": 1}, {"weight_decay": 0.1}, {"batch_size": 128}, {"clip_norm": 1.0},
+    {"schedule": {"warm_up_steps": 5}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=repr)
 def test_a_run_is_its_inputs_and_its_config(first: Trained, change: dict[str, Any]) -> None:
     run = make_plan(small_config(), first.warehouse, LAST).run
     assert make_plan(small_config(**change), first.warehouse, LAST).run != run

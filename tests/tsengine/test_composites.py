@@ -18,6 +18,8 @@ from tsengine.onnx import to_onnx
 from tsengine.specs import Array
 from tsengine.testing.gradcheck import gradient_error
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 onnxruntime = pytest.importorskip("onnxruntime")
 rng = np.random.default_rng(20_260_203)
 

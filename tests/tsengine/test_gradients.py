@@ -12,6 +12,8 @@ import tsengine as ts
 from tsengine import errors
 from tsengine.testing.gradcheck import gradient_error
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 @pytest.fixture(autouse=True)
 def graph() -> Iterator[ts.Graph]:

@@ -117,11 +117,38 @@ def test_broadcast_of_partial_shapes() -> None:
     assert not fits((2, 3), (3,))
 
 
+def said(code: str) -> list[str]:
+    """The words that a fresh Python prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
 def test_importing_the_engine_loads_numpy_alone() -> None:
+    loaded = said("import sys, numpy; before = set(sys.modules); import tsengine; print(*set(sys.modules) - before)")
+    heavy = {"onnx", "safetensors", "numba", "scipy", "pipeline", "pyspark", "pyarrow"}
+    assert {name.split(".")[0] for name in loaded} & heavy == set()
+    late = {"hashlib", "inspect", "json", "socket", "subprocess", "tempfile", "tsengine.parallel", "tsengine.onnx"}
+    assert {*loaded} & {*late, "tsengine.compiler", "tsengine.session", "tsengine.train"} == set()
+
+
+def test_what_is_loaded_late_is_there_when_it_is_named() -> None:
+    assert {"Session", "train", "Variable"} <= {*dir(ts)}
+    code = "import tsengine as ts; print(ts.Session.__module__, ts.train.Adam.__module__, ts.Session is ts.Session)"
+    assert said(code) == ["tsengine.session", "tsengine.train.adam", "True"]
+    assert said("from tsengine import Session, train; print(Session.__name__, train.__name__)")[1] == "tsengine.train"
+    with pytest.raises(AttributeError, match="module 'tsengine' has no attribute 'session_'"):
+        ts.__getattr__("session_")
+
+
+def test_every_primitive_of_a_graph_is_registered_by_the_import() -> None:
+    """Whatever is loaded later adds only those that the compiler puts in the place of others."""
     code = (
-        "import sys, numpy; before = set(sys.modules); import tsengine; "
-        "heavy = {'onnx', 'safetensors', 'numba', 'scipy', 'pipeline', 'pyspark', 'pyarrow'}; "
-        "print(sorted({m.split('.')[0] for m in set(sys.modules) - before} & heavy))"
+        "import importlib, pkgutil, tsengine; from tsengine.ops.registry import REGISTRY; before = set(REGISTRY)\n"
+        "for package in ('ops', 'train', 'compiler', 'onnx', 'parallel'):\n"
+        "    folder = importlib.import_module('tsengine.' + package)\n"
+        "    for found in pkgutil.iter_modules(folder.__path__, folder.__name__ + '.'):\n"
+        "        importlib.import_module(found.name)\n"
+        "print(len(before), *[REGISTRY[name].where for name in set(REGISTRY) - before])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    count, *places = said(code)
+    assert int(count) > 100
+    assert places and all("/compiler/" in place for place in places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from tsengine.testing.gradcheck import gradient_error
 from tsengine.testing.interpreter import interpret
 from tsengine.testing.opcases import TABLE, Case
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
+Same = Callable[[Any, Any], None]
 COMPUTED = sorted(name for name, op in REGISTRY.items() if not op.source and op.update is None and name != "host_call")
 CASES = [
     pytest.param(name, case, id=f"{name}-{case.kind}-{n}")
@@ -33,8 +37,9 @@ def test_every_op_states_its_facts() -> None:
         assert op.doc, name
         assert op.source or len(ways) == 1 or (not ways and op.view is not None and op.is_view is None), name
         answers = (op.gradient, op.nondifferentiable, op.undifferentiated)
-        assert sum(answer is not None for answer in answers) == 1, f"{name}: a gradient or a reason, not both"
-        assert (op.onnx is None) != (op.not_exported is None), f"{name}: an ONNX rule or a reason, not both"
+        said = sum(answer is not None for answer in answers)
+        assert said == 1, f"{name} needs gradient, nondifferentiable or undifferentiated"
+        assert (op.onnx is None) != (op.not_exported is None), f"{name} needs onnx or not_exported"
 
 
 def test_every_op_has_cases_of_every_kind() -> None:
@@ -46,7 +51,7 @@ def test_every_op_has_cases_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
-def test_value_spec_and_passes(name: str, case: Case) -> None:
+def test_value_spec_and_passes(name: str, case: Case, assert_same: Same) -> None:
     expected = np.asarray(TABLE[name].reference(*case.inputs, **case.attrs))
     with ts.Graph().as_default() as graph:
         nodes = [ts.placeholder(item.dtype, item.shape) for item in case.inputs]
@@ -58,13 +63,13 @@ def test_value_spec_and_passes(name: str, case: Case) -> None:
     assert y.value_spec.known is False or y.shape == value.shape
     np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-12)
     for disable in (PASSES, ("memory",)):
-        np.testing.assert_array_equal(ts.Session(graph, disable=disable).run(y, feeds), value)
-    np.testing.assert_array_equal(interpret([y], feeds)[0], value)
+        assert_same(ts.Session(graph, disable=disable).run(y, feeds), value)
+    assert_same(interpret([y], feeds)[0], value)
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
 @pytest.mark.parametrize("repeated", [False, True])
-def test_computed_inputs_may_be_overwritten(name: str, case: Case, repeated: bool) -> None:
+def test_computed_inputs_may_be_overwritten(name: str, case: Case, repeated: bool, assert_same: Same) -> None:
     """Feeds never are, so the inputs are copies of them; `repeated`: inputs of one spec are one value."""
     with ts.Graph().as_default() as graph:
         nodes = [ts.placeholder(item.dtype, item.shape) for item in case.inputs]
@@ -75,7 +80,7 @@ def test_computed_inputs_may_be_overwritten(name: str, case: Case, repeated: boo
     feeds = dict(zip(nodes, case.inputs, strict=True))
     with np.errstate(all="ignore"):
         expected = interpret([y], feeds)[0]
-        np.testing.assert_array_equal(ts.Session(graph, checked=True).run(y, feeds), expected)
+        assert_same(ts.Session(graph, checked=True).run(y, feeds), expected)
 
 
 def test_the_planner_works_in_place_where_it_may() -> None:
@@ -149,3 +154,15 @@ def test_a_name_taken_twice_is_refused_with_the_place() -> None:
         ValueError, match=r"op 'add' at .*test_op_table.py:\d+ is registered already, at .*elementwise.py:\d+"
     ):
         register("add", doc="again", infer=lambda x: x)
+
+
+def test_an_op_that_computes_nothing_is_refused_with_the_place() -> None:
+    with pytest.raises(ValueError, match=r"op 'idle' at .*test_op_table.py:\d+ computes nothing: give it a kernel"):
+
+        @ts.op("idle")
+        class _Idle:
+            """It forgot its kernel."""
+
+            infer = staticmethod(lambda x: x)
+
+    assert "idle" not in REGISTRY

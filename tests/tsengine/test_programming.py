@@ -12,6 +12,8 @@ import pytest
 
 import tsengine as ts
 from tsengine import drawing, errors
+from tsengine.onnx import to_onnx
+from tsengine.ops.registry import REGISTRY
 from tsengine.specs import Array, Spec
 from tsengine.testing.gradcheck import gradient_error
 
@@ -194,6 +196,45 @@ def test_an_op_without_a_gradient_says_how_to_give_it_one() -> None:
         run(Plain([x], name="wrong"), {x: [1, 2]})
     with pytest.raises(errors.GradientError, match="Cubed has a gradient already"):
         ts.RegisterGradient("Cubed")(cubed_gradient)
+
+
+@pytest.fixture
+def registry() -> Iterator[None]:
+    """What a test adds to the table of primitives is taken out again."""
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_primitive_of_one_s_own_is_called_with_defaults_and_found_at_the_caller_s_line() -> None:
+    class Rules:
+        """factor * x + shift."""
+
+        @staticmethod
+        def infer(x: Spec, shift: Spec, factor: float = 2.0) -> Spec:
+            if x != shift:
+                raise errors.ShapeError("x and shift must be alike")
+            return x
+
+        @staticmethod
+        def kernel(out: Array, x: Array, shift: Array, factor: float) -> None:
+            np.add(factor * x, shift, out=out)
+
+    scaled = ts.op("scaled", inplace=(0,))(Rules)
+    x = ts.placeholder("float64", (2,))
+    y = scaled(x, [1.0, 2.0], name="y")
+    z = scaled(x, [0.0, 0.0], factor=3.0)
+    assert y.name == "y"
+    np.testing.assert_array_equal(run([y, z], {x: [1, 1]}), [[3, 4], [3, 3]])
+    assert y.site == (__file__, z.site[1] - 1)
+    with pytest.raises(errors.GraphError, match=r"op scaled, .* at .*test_programming.py:\d+\): x and shift must be"):
+        scaled(x, 1.0)
+    with pytest.raises(errors.GradientError, match="no gradient is defined for op scaled"):
+        ts.gradients(y, [x])
+    with pytest.raises(errors.ExportError, match=r"'y' .*: its op has no ONNX rule"):
+        to_onnx([y], [x])
 
 
 def test_a_profile_says_where_a_run_s_time_went() -> None:

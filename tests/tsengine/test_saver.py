@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,25 @@ def test_restoring_gives_a_variable_without_a_first_value_one(tmp_path: Path) ->
         Saver().restore(path)
         np.testing.assert_array_equal(other.store.get("w"), w.graph.store.get("w"))
     assert files(tmp_path) == ["checkpoints.json", "model-1.safetensors"]
+
+
+def test_a_run_beside_a_restore_sees_one_checkpoint_whole(tmp_path: Path, eager_threads: None) -> None:
+    variables = [ts.Variable(np.zeros(2), name=name) for name in ("a", "b", "c")]
+    saver, read, seen = Saver(), ts.Session().make_callable(variables), list[Any]()
+    paths = [saver.save(str(tmp_path / "zeros"), 1)]
+    ts.get_default_graph().store.set_many({variable.name: [1.0, 1.0] for variable in variables})
+    paths.append(saver.save(str(tmp_path / "ones"), 1))
+
+    def look() -> None:
+        while len(seen) < 2000:
+            seen.append(np.unique(read()).tolist())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    while reader.is_alive():
+        for path in paths:
+            saver.restore(path)
+    assert [values for values in seen if len(values) > 1] == []
 
 
 def test_a_damaged_file_or_index_is_told(tmp_path: Path) -> None:

@@ -70,6 +70,46 @@ def test_without_initial_value_a_variable_is_uninitialized(graph: ts.Graph) -> N
     assert ts.Session().run(w)[1] == 2.0
 
 
+def test_many_are_set_with_every_fault_at_once_or_not_at_all(graph: ts.Graph) -> None:
+    for name in ("a", "b"):
+        ts.Variable(np.zeros(2, np.float32), name=name)
+    ts.Variable(shape=(1,), name="empty")
+    with pytest.raises(errors.StoreError) as failure:
+        graph.store.set_many({"a": [1.0, 1.0], "b": [1.0], "empty": np.array([1j]), "c": 1.0})
+    assert str(failure.value) == (
+        "variable 'b' has shape [2], got [1]; variable 'empty' holds float32, got complex128; "
+        "there is no variable 'c'; the graph has a, b, empty"
+    )
+    assert not graph.store.get("a").any()
+    graph.store.set_many({"a": [1.0, 2.0], "empty": [3.0]})
+    assert [graph.store.get(name).tolist() for name in ("a", "b", "empty")] == [[1, 2], [0, 0], [3]]
+
+
+def test_many_are_set_in_the_storage_they_have(graph: ts.Graph) -> None:
+    ts.Variable([1.0, 2.0], name="w")
+    mine = np.zeros(2, np.float32)
+    graph.store.bind("w", mine)
+    graph.store.set_many({"w": [5, 6]})
+    np.testing.assert_array_equal(mine, [5, 6])
+
+
+def test_a_reader_never_sees_a_mix_of_what_is_set_together(graph: ts.Graph, eager_threads: None) -> None:
+    names = ["a", "b", "c"]
+    read = ts.Session().make_callable([ts.Variable(0, name=name) for name in names])
+    seen = set[tuple[int, ...]]()
+
+    def look() -> None:
+        while len(seen) < 50:
+            seen.add(tuple(map(int, read())))
+
+    reader, value = threading.Thread(target=look), 0
+    reader.start()
+    while reader.is_alive():
+        value += 1
+        graph.store.set_many(dict.fromkeys(names, value))
+    assert [values for values in seen if len(set(values)) > 1] == []
+
+
 def test_sessions_of_one_graph_share_variables() -> None:
     w = ts.Variable(0, dtype=np.int64)
     step = ts.assign_add(w, 1)
@@ -132,6 +172,35 @@ def test_a_table_that_grows_keeps_its_rows_and_names_and_seeds_differ() -> None:
     np.testing.assert_array_equal(large[:100], small)
     assert not np.any(rows("other", 100) == small)
     assert not np.any(rows("table", 100, seed=2) == small)
+
+
+@pytest.mark.parametrize(
+    ("shape", "he", "glorot"),
+    [
+        ((128, 72), 0.125, 0.1),  # fans 128 and 72: sqrt(2 / 128), sqrt(2 / 200)
+        ((32, 8, 5, 5), 0.1, 0.0447214),  # 8 * 25 and 32 * 25: sqrt(2 / 200), sqrt(2 / 1000)
+        ((4, 18, 3, 3), 0.1111111, 0.1005038),  # 18 * 9 and 4 * 9: sqrt(2 / 162), sqrt(2 / 198)
+        ((20_000,), 0.01, 0.0099998),  # one unit of 20,000 inputs
+    ],
+)
+def test_a_layer_s_initial_values_have_the_deviation_of_its_fans(
+    shape: tuple[int, ...], he: float, glorot: float
+) -> None:
+    """He et al. 2015: sqrt(2 / fan_in). Glorot & Bengio 2010: sqrt(2 / (fan_in + fan_out))."""
+    for initializer, deviation in ((HeNormal(5), he), (GlorotUniform(5), glorot)):
+        drawn = initializer.rows("w", shape, 0, shape[0])
+        assert drawn.shape == shape
+        assert abs(drawn.std() / deviation - 1) < 4 / np.sqrt(2 * drawn.size)
+    limit = glorot * np.sqrt(3)
+    assert 0.98 * limit < np.abs(GlorotUniform(5).rows("w", shape, 0, shape[0])).max() < 1.00001 * limit
+
+
+def test_initial_values_of_weights_keep_their_bits() -> None:
+    """They are those that the deviation, worked out by hand, gives: no model's first step has changed."""
+    weights = HeNormal(7).rows("deep/layer_0", (128, 3), 0, 128)
+    np.testing.assert_array_equal(weights, Normal(7, stddev=0.125).rows("deep/layer_0", (128, 3), 0, 128))
+    stacked = HeNormal(7).rows("w", (8, 16, 3), 0, 8)
+    np.testing.assert_array_equal(stacked, Normal(7, stddev=0.125).rows("w", (8, 16, 3), 0, 8))
 
 
 def test_random_initial_values_have_the_distribution_they_say() -> None:

@@ -10,6 +10,8 @@ import pytest
 import tsengine.compat.tensorslow as ts
 from tsengine import errors
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 def classifier(seed: int) -> dict[str, Any]:
     """examples/perceptron.py: draw order matters for the reference numbers."""
@@ -140,17 +142,19 @@ def test_gradients_that_were_wrong_are_right() -> None:
     np.testing.assert_allclose(found[x], 1 + p * (1 - p), rtol=1e-12)
 
 
-def test_a_users_own_operation_runs_and_trains() -> None:
-    class Cube(ts.Operation):
-        def compute(self, *values: Any) -> Any:
-            return values[0] ** 3
+class Cube(ts.Operation):
+    def compute(self, *values: Any) -> Any:
+        return values[0] ** 3
 
+
+@ts.RegisterGradient("Cube")
+def cube_gradient(op: Any, grad: Any) -> Any:
+    return 3 * op.inputs[0] ** 2 * grad
+
+
+def test_a_users_own_operation_runs_and_trains() -> None:
     class Orphan(Cube):
         pass
-
-    @ts.RegisterGradient("Cube")
-    def cube_gradient(op: Any, grad: Any) -> Any:
-        return 3 * op.inputs[0] ** 2 * grad
 
     with ts.Graph().as_default():
         w = ts.Variable([2.0, 1.0])

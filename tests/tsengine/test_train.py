@@ -27,6 +27,8 @@ from tsengine.train import (
     dedupe,
 )
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 class Trial(NamedTuple):
     """A rule, and the rates with which it must find the minimum of each problem."""
@@ -279,6 +281,7 @@ def test_rows_without_a_gradient_keep_every_bit_of_weight_and_state(rule: Rule) 
     before = [array.copy() for array in (param, *slots.values())]
     for step in range(1, 4):
         rule.apply_rows(param, slots, np.array([1, 4]), np.ones((2, 2), np.float32), step, 0.1)
+        rule.apply_rows(param, slots, np.array([], np.int64), np.ones((0, 2), np.float32), step, 0.1)
     for old, new in zip(before, (param, *slots.values()), strict=True):
         assert old[[0, 2, 3, 5]].tobytes() == new[[0, 2, 3, 5]].tobytes()
         assert (old[[1, 4]] != new[[1, 4]]).all()
@@ -367,3 +370,48 @@ def test_tables_learn_by_rowwise_adagrad_unless_told_otherwise(graph: ts.Graph) 
     assert graph.store.get("optimizer/step") == 2
     assert [item.name for item in graph.trainable_variables()] == ["table", "w"]
     assert graph.store.get("table/row_accumulator").shape == (4,)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_two_losses_share_the_slots_and_the_step_of_one_optimizer(graph: ts.Graph, together: bool) -> None:
+    """Gradients 0.5 and -2, as pinned above: a = 0.5, w = 0.95; a = 0.45 - 2, w = 0.95 + 0.155. Apart: a = -2."""
+    w = ts.Variable(np.array(1.0), name="w")
+    optimizer = Optimizer(Momentum(0.9), 0.1)
+    first, second = optimizer.minimize(0.5 * w), optimizer.minimize(-2.0 * w)
+    for fetches in [[first, second]] if together else [first, second]:
+        ts.Session().run(fetches)
+    assert sorted(graph.variables) == ["optimizer/step", "w", "w/momentum"]
+    assert graph.store.get("optimizer/step") == 2
+    np.testing.assert_allclose([graph.store.get("w"), graph.store.get("w/momentum")], [1.105, -1.55], rtol=1e-12)
+    other = Optimizer(Momentum(0.9), 0.1, name="other").minimize(-2.0 * w)
+    ts.Session().run(other)
+    np.testing.assert_allclose([graph.store.get("w"), graph.store.get("w/momentum_1")], [1.305, -2.0], rtol=1e-12)
+
+
+def test_adam_s_moments_and_its_t_go_on_from_loss_to_loss() -> None:
+    """The pinned second step of Adam: were the second loss's t 1 again, the rate would be another."""
+    rule, w = Adam(0.9, 0.99, 0.01), ts.Variable(np.array(1.0), name="w")
+    optimizer = Optimizer(rule, 0.1)
+    for loss in (0.5 * w, -2.0 * w):
+        ts.Session().run(optimizer.minimize(loss))
+    assert ts.Session().run(w) == pytest.approx(next(after for item, _, after in PINNED if item == rule), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rule", "slots"), [(Adagrad(), ["t/accumulator"]), (Momentum(), ["t/momentum", "t/accumulator"])]
+)
+def test_a_table_has_slots_for_each_rule_that_it_learns_by(rule: Rule, slots: list[str], graph: ts.Graph) -> None:
+    """The loss of the whole table is for `rule`, that of a row for `tables`; equal rules have one memory."""
+    t = ts.Variable(np.ones((2, 1)), name="t")
+    optimizer = Optimizer(rule, 0.1, tables=Adagrad())
+    optimizer.minimize(ts.reduce_sum(t))
+    optimizer.minimize(ts.reduce_sum(ts.gather(t, ts.constant([1]))))
+    assert [name for name in graph.variables if name.startswith("t/")] == slots
+
+
+def test_an_optimizer_for_two_graphs_has_slots_in_each() -> None:
+    optimizer = Optimizer(Momentum(), 0.1)
+    for graph in (ts.Graph(), ts.Graph()):
+        with graph.as_default():
+            ts.Session().run(optimizer.minimize(ts.Variable(1.0, name="w") * 2.0))
+        assert graph.store.get("w/momentum") == 2.0

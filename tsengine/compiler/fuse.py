@@ -6,6 +6,7 @@ reduce_sum(c * log_softmax(x), -1)     -> fused_log_likelihood            cross-
 log_softmax_gradient(g * c, p)         -> fused_log_likelihood_gradient   g * (c - p * sum(c))
 select_class(log_softmax(x), c)        -> fused_class_log_likelihood      the same for class numbers, and
 log_softmax_gradient(place_class, p)   -> fused_class_log_likelihood_gradient
+apply_rows(row_gradients(g), ids)      -> apply_rows(g, ids)              the update sees to the shape, no copy
 
 Whoever looks at the shape of an inner value still finds it; a value of which only the shape matters is not computed.
 """
@@ -13,10 +14,11 @@ Whoever looks at the shape of an inner value still finds it; a value of which on
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from tsengine.compiler import fused
 from tsengine.compiler.program import Program, Step
-from tsengine.ops import fused
 from tsengine.ops.registry import REGISTRY
 
 Pattern = Callable[[Step, "_Seen"], Step | None]
@@ -120,6 +122,11 @@ def _class_log_likelihood_gradient(step: Step, seen: _Seen) -> Step | None:
     return placed and _made(step, "fused_class_log_likelihood_gradient", (*placed.inputs[:2], step.inputs[1]))
 
 
+def _rows_as_they_are(step: Step, seen: _Seen) -> Step | None:
+    values = seen.inner(step.inputs[0], "row_gradients")
+    return values and replace(step, inputs=(values.inputs[0], step.inputs[1]))
+
+
 def _made(step: Step, op: str, inputs: tuple[int, ...], attrs: dict[str, Any] | None = None) -> Step:
     return Step(step.id, REGISTRY[op], inputs, attrs or {}, step.spec, step.node)
 
@@ -129,5 +136,6 @@ _PATTERNS: dict[str, tuple[Pattern, ...]] = {
     **dict.fromkeys(_ACTIVATIONS, (_activated,)),
     "reduce_sum": (_gather_sum, _log_likelihood),
     "select_class": (_class_log_likelihood,),
+    "apply_rows": (_rows_as_they_are,),
     "log_softmax_gradient": (_log_likelihood_gradient, _class_log_likelihood_gradient),
 }

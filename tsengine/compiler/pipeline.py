@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from tsengine.compiler.cse import cse
 from tsengine.compiler.fold import fold
@@ -17,6 +18,10 @@ from tsengine.compiler.verify import verify, verify_memory
 from tsengine.errors import ExecutionError, ShapeError
 from tsengine.graph import Node, describe
 from tsengine.specs import Spec
+from tsengine.store import VariableStore
+
+if TYPE_CHECKING:
+    from tsengine.kernels.compiled.encoder import Encoder
 
 _OPTIONAL: dict[str, Callable[[Program], Program]] = {"fold": fold, "rewrite": rewrite, "cse": cse, "fuse": fuse}
 PASSES = (*_OPTIONAL, "memory")
@@ -41,12 +46,20 @@ def compile_program(
     return program
 
 
-def bind(program: Program, feed_specs: dict[int, Spec], disable: Collection[str] = ()) -> Plan:
+def bind(
+    program: Program,
+    feed_specs: dict[int, Spec],
+    store: VariableStore,
+    disable: Collection[str] = (),
+    encoder: Encoder | None = None,
+) -> Plan:
     """A plan with its buffers for feeds of these shapes."""
     specs = _concrete(program, feed_specs)
+    if "fold" not in disable:
+        program = sweep(fold(program.with_specs(specs)), keep=program.feeds)
     memory = plan_memory(program, specs, reuse="memory" not in disable)
     verify_memory(program, memory)
-    return Plan(program, specs, memory)
+    return Plan(program, specs, memory, store, encoder)
 
 
 def _concrete(program: Program, feed_specs: dict[int, Spec]) -> dict[int, Spec | None]:

@@ -2,60 +2,68 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsengine.compiler.evaluate import evaluate, shape_alone
+from tsengine.compiler.binding import Binding
+from tsengine.compiler.instructions import Instruction, Stretch, Values, Watch, execute
 from tsengine.compiler.memory import MemoryPlan
+from tsengine.compiler.operands import address_of
 from tsengine.compiler.program import Program, Step
-from tsengine.errors import EngineError, ExecutionError
-from tsengine.graph import describe
 from tsengine.specs import Array, Spec, byte_size
 from tsengine.store import VariableStore
 
-Values = list[Any]
-Instruction = Callable[[Values], None]
-Watch = Callable[[Step, float], None]
+if TYPE_CHECKING:
+    from tsengine.kernels.compiled.encoder import Encoder
 
 
 class Plan:
     """A bound program. It owns its buffers, so two threads must not run one plan at the same time."""
 
-    def __init__(self, program: Program, specs: dict[int, Spec | None], memory: MemoryPlan) -> None:
+    def __init__(
+        self,
+        program: Program,
+        specs: dict[int, Spec | None],
+        memory: MemoryPlan,
+        store: VariableStore,
+        encoder: Encoder | None = None,
+    ) -> None:
         self.program, self.specs, self.memory = program, specs, memory
-        self._slot = {step.id: slot for slot, step in enumerate(program.steps)}
-        self._template: Values = [None] * len(program.steps)
-        self._buffers = [np.empty(size, np.uint8) for size in memory.sizes]
-        self._readers: list[tuple[Instruction, Step]] = []
-        self._updates: list[Step] = []
-        self._variables: list[tuple[int, str]] = []
-        fed = set(program.feeds)
-        for step in program.steps:
-            if step.id not in fed:
-                self._bind(step)
-        self._feeds = [self._slot[item] for item in program.feeds]
-        self._fetches = [(self._slot[item], specs[item] is None, self._own(item)) for item in program.fetches]
+        self._store = store
+        self._bound = bound = Binding(program, specs, memory, store, encoder)
+        self._feeds = [bound.slot[item] for item in program.feeds]
+        self._fetches = [(bound.slot[item], specs[item] is None, self._own(item)) for item in program.fetches]
+        self._located: list[Array | None] = [None] * len(bound.bases)
+        self._quiet = all(isinstance(item, Stretch) for item in self.instructions)
 
-    def run(self, store: VariableStore, feeds: Sequence[Array], copy: bool, watch: Watch | None = None) -> list[Any]:
+    def run(self, feeds: Sequence[Array], copy: bool, watch: Watch | None = None) -> list[Any]:
         """The fetched values, None for operations. Without `copy`, arrays that the next run overwrites.
 
         `watch` is told of every step how long it took; without it nothing is timed.
         """
-        values = self._template.copy()
+        bound = self._bound
+        values = bound.template.copy()
         for slot, array in zip(self._feeds, feeds, strict=True):
             values[slot] = array
-        with self._lock(store), np.errstate(all="ignore"):
-            for slot, name in self._variables:
-                values[slot] = store.array(name)
-            _execute(self._readers if watch is None else _watched(self._readers, watch), values)
+        with self._lock(), nullcontext() if self._quiet else np.errstate(all="ignore"):
+            for slot, name in bound.variables:
+                values[slot] = self._store.array(name)
+            if bound.bases:
+                self._locate(values)
+            execute(bound.readers, values, watch)
             results = [None if empty else _result(values[slot], copy or not own) for slot, empty, own in self._fetches]
-            self._update(store, values, watch or (lambda step, seconds: None))
+            if bound.updates:
+                self._set_constants()
+                execute(bound.updates, values, watch)
         return results
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """What a run goes through, in order: readers, then updates."""
+        return [*self._bound.readers, *self._bound.updates]
 
     def dump(self) -> str:
         """The plan in words: what the passes did, every instruction with its buffer, bytes before and after."""
@@ -65,6 +73,11 @@ class Plan:
             f"{self.memory.bytes_before} bytes of results in {self.memory.bytes_after} bytes"
         )
         return "\n".join(lines)
+
+    def bytes_of(self, step: Step) -> int:
+        """What the step reads and writes, by the sizes of its inputs and its result."""
+        moved = [self.specs.get(item) for item in step.reads] + [self.specs.get(step.id)]
+        return sum(byte_size(spec) for spec in moved if spec is not None and spec.known)
 
     def _where(self, step: Step) -> str:
         place = self.memory.places[step.id]
@@ -76,129 +89,29 @@ class Plan:
         """Whether a value lies in this plan's own memory, not in a feed, a constant or a variable."""
         return self.memory.places[self.memory.owner[item]].kind in ("buffer", "dynamic")
 
-    def _lock(self, store: VariableStore) -> AbstractContextManager[None]:
-        if self._updates:
-            return store.lock.writing()
-        return store.lock.reading() if self._variables else nullcontext()
+    def _lock(self) -> AbstractContextManager[None]:
+        if self._bound.updates:
+            return self._store.lock.writing()
+        return self._store.lock.reading() if self._bound.bases or self._bound.variables else nullcontext()
 
-    def bytes_of(self, step: Step) -> int:
-        """What the step reads and writes, by the sizes of its inputs and its result."""
-        moved = [self.specs.get(item) for item in step.reads] + [self.specs.get(step.id)]
-        return sum(byte_size(spec) for spec in moved if spec is not None and spec.known)
+    def _locate(self, values: Values) -> None:
+        """Tell the compiled machine where the arrays of this run lie."""
+        pointers, located = self._bound.pointers, self._located
+        for place, source in self._bound.bases:
+            if isinstance(source, int):
+                array = values[source]
+                if not array.flags.c_contiguous:
+                    array = values[source] = np.ascontiguousarray(array)
+            else:
+                array = self._store.array(source)
+            if located[place - 1] is not array:
+                located[place - 1] = array
+                pointers[place] = address_of(array)
 
-    def _update(self, store: VariableStore, values: Values, watch: Watch) -> None:
-        for step in self._updates:
-            begin = time.perf_counter()
-            try:
-                assert step.op.update is not None
-                step.op.update(store, *[values[self._slot[item]] for item in step.inputs], **step.attrs)
-            except Exception as error:
-                raise _explained(error, step) from error
-            watch(step, time.perf_counter() - begin)
-
-    def _bind(self, step: Step) -> None:
-        slot = self._slot[step.id]
-        if step.op.name == "constant":
-            self._template[slot] = step.attrs["value"]
-        elif step.op.name == "variable_read":
-            self._variables.append((slot, step.attrs["variable"]))
-        elif step.is_update:
-            self._updates.append(step)
-        elif self.memory.places[step.id].kind == "shape":
-            self._template[slot] = shape_alone(self.specs[step.id])
-        elif self.memory.places[step.id].kind == "buffer":
-            self._readers.append((self._writing(step, slot), step))
-        elif step.op.is_view is not None and self.memory.places[step.id].kind == "view" and self._known(step):
-            self._slot[step.id] = self._slot[step.inputs[0]]  # it is its input
-        elif not self._view_bound(step, slot):
-            self._readers.append((self._returning(step, slot), step))
-
-    def _known(self, step: Step) -> bool:
-        specs = (self.specs[item] for item in step.inputs)
-        return all(spec is not None and spec.known for spec in specs)
-
-    def _view_bound(self, step: Step, slot: int) -> bool:
-        """Take a view of a buffer or a constant now, once; False where its input only exists when running."""
-        if step.op.view is None or not self._known(step):
-            return False
-        arrays = [self._template[self._slot[item]] for item in step.inputs]
-        for place, item in enumerate(step.inputs):
-            if arrays[place] is None and place in step.op.shape_only:
-                arrays[place] = shape_alone(self.specs[item])
-        if any(array is None for array in arrays):
-            return False
-        view = step.op.view(*arrays, **step.attrs)
-        if view.size and not np.may_share_memory(view, arrays[0]):
-            return False  # the strides forced a copy, which must be made in every run
-        self._template[slot] = view
-        return True
-
-    def _writing(self, step: Step, slot: int) -> Instruction:
-        """The kernel with its buffer; the frequent arities avoid building a list."""
-        spec = self.specs[step.id]
-        assert spec is not None and step.op.kernel is not None
-        out = self._array(self.memory.places[step.id].buffer, spec)
-        self._template[slot] = out
-        kernel = partial(step.op.kernel, **step.attrs) if step.attrs else step.op.kernel
-        inputs = [self._slot[item] for item in step.inputs]
-        if len(inputs) == 1:
-            (first,) = inputs
-            return lambda values: kernel(out, values[first])
-        if len(inputs) == 2:
-            first, second = inputs
-            return lambda values: kernel(out, values[first], values[second])
-        return lambda values: kernel(out, *[values[item] for item in inputs])
-
-    def _returning(self, step: Step, slot: int) -> Instruction:
-        """A view or a new array, put into its slot."""
-        plain = step.op.view is not None and step.op.is_view is None
-        function = partial(_required(step.op.view), **step.attrs) if plain else partial(_evaluated, step)
-        inputs = [self._slot[item] for item in step.inputs]
-
-        def instruction(values: Values) -> None:
-            values[slot] = function(*[values[item] for item in inputs])
-
-        return instruction
-
-    def _array(self, buffer: int, spec: Spec) -> Array:
-        shape = tuple(size or 0 for size in spec.shape or ())
-        return self._buffers[buffer][: byte_size(spec)].view(spec.dtype).reshape(shape)
-
-
-def _required(rule: Callable[..., Any] | None) -> Callable[..., Any]:
-    assert rule is not None
-    return rule
-
-
-def _evaluated(step: Step, *inputs: Array) -> Array:
-    return evaluate(step.op, inputs, step.attrs)
-
-
-def _execute(instructions: list[tuple[Instruction, Step]], values: Values) -> None:
-    done = 0
-    try:
-        for done, (instruction, _) in enumerate(instructions):  # noqa: B007 (it is read where one fails)
-            instruction(values)
-    except Exception as error:
-        raise _explained(error, instructions[done][1]) from error
-
-
-def _watched(instructions: list[tuple[Instruction, Step]], watch: Watch) -> list[tuple[Instruction, Step]]:
-    def timed(instruction: Instruction, step: Step) -> Instruction:
-        def run(values: Values) -> None:
-            begin = time.perf_counter()
-            instruction(values)
-            watch(step, time.perf_counter() - begin)
-
-        return run
-
-    return [(timed(instruction, step), step) for instruction, step in instructions]
-
-
-def _explained(error: Exception, step: Step) -> Exception:
-    """The error with the node it happened at; the engine's own keep their class."""
-    kind = type(error) if isinstance(error, EngineError) else ExecutionError
-    return kind(f"{describe(step.node)} failed: {error}")
+    def _set_constants(self) -> None:
+        encoder = self._bound.encoder
+        for constants in () if encoder is None else encoder.constants:
+            constants.set(int(self._store.array(constants.counter)))
 
 
 def _result(value: Array, copy: bool) -> Any:

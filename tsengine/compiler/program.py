@@ -67,6 +67,10 @@ class Program:
         """The program that a pass made of this one."""
         return replace(self, steps=tuple(steps), fetches=fetches or self.fetches, notes=self.notes + notes)
 
+    def with_specs(self, specs: Mapping[int, Spec | None]) -> Program:
+        """The program with what is known of its values once the shapes of its feeds are."""
+        return replace(self, steps=tuple(replace(step, spec=specs[step.id]) for step in self.steps))
+
     def next_id(self) -> int:
         """An id that no step has."""
         return max((step.id for step in self.steps), default=-1) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from tsengine.compiler.program import Program, Step, step_of
@@ -22,9 +23,9 @@ def prune(fetches: list[Node], feeds: list[Node]) -> Program:
     return Program(tuple(steps), used, tuple(node.id for node in fetches))
 
 
-def sweep(program: Program) -> Program:
-    """Without the steps that no fetch needs any more after other passes."""
-    needed = set(program.fetches)
+def sweep(program: Program, keep: Collection[int] = ()) -> Program:
+    """Without the steps that no fetch needs any more after other passes, but for those to keep."""
+    needed = {*program.fetches, *keep}
     kept = []
     for step in reversed(program.steps):
         if step.id in needed:

@@ -90,8 +90,8 @@ def _affine(x: ts.Node, wide: int, narrow: int, name: str) -> ts.Node:
 def _convolutions(images: ts.Node) -> ts.Node:
     """3x3 convolutions, each followed by relu and the maximum of 2x2."""
     for place, (wide, narrow) in enumerate(pairwise(CHANNELS)):
-        first = ts.Normal(SEED, stddev=math.sqrt(2 / (9 * wide)))  # He et al. 2015 for filters [out, in, 3, 3]
-        filters = ts.Variable(initializer=first, shape=(narrow, wide, 3, 3), name=f"conv_{place}/filters")
+        shape = (narrow, wide, 3, 3)
+        filters = ts.Variable(initializer=ts.HeNormal(SEED), shape=shape, name=f"conv_{place}/filters")
         bias = ts.Variable(np.zeros((narrow, 1, 1), np.float32), name=f"conv_{place}/bias")
         images = ts.max_pool2d(ts.relu(ts.conv2d(images, filters, padding="same") + bias), 2)
     return images

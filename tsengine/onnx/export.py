@@ -63,7 +63,9 @@ def _by_name(nodes: Named) -> dict[str, Node]:
 
 def _refuse(nodes: list[Node]) -> None:
     faults = [
-        f"{describe(node)}: {node.op.not_exported}" for node in nodes if node.op.onnx is None and not node.op.source
+        f"{describe(node)}: {node.op.not_exported or 'its op has no ONNX rule'}"
+        for node in nodes
+        if node.op.onnx is None and not node.op.source
     ]
     if faults:
         raise ExportError("these nodes cannot be exported to ONNX: " + "; ".join(faults))

@@ -9,8 +9,8 @@ def cube_gradient(op, grad):
     return grad * 3 * op.inputs[0] ** 2
 
 `Cube([x])` is a node like any other. To the compiler it is an opaque call of Python: it is not folded, shared, fused or
-exported, and has no second derivative. A primitive of its own (tsengine.ops.registry)
-can be all of that.
+exported, and has no second derivative. A primitive of one's own (`ts.op`, see docs/how-to-add-an-op.md) can be all of
+that.
 """
 
 from __future__ import annotations

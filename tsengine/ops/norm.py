@@ -53,7 +53,8 @@ def batch_norm_train(
         )
         session.run([loss, step, follow], feeds)
 
-    Of a batch without rows mean, variance and gradients are NaN.
+    In a training over processes `tsengine.parallel.Average` makes these updates. Of a batch without rows mean, variance
+    and gradients are NaN.
     """
     images, factor, shift = as_nodes(x, scale, offset)
     axes = _statistics_axes(images)

@@ -15,7 +15,7 @@ random nodes of the run share it. The rest follows:
   read stay side by side, two sessions never draw the same step, and a fetch that names no update advances it too. The
   price: a run that fails has drawn its step all the same, and evaluation between training steps moves later steps on.
 - It can be fed like any node: `session.run(fetches, {ts.random_step(): 7})` draws step 7 and leaves the state alone.
-  A trainer over shards feeds step * shards + shard, and gets the same numbers with any number of workers.
+  The trainer of tsengine.parallel feeds step * shards + shard: the same numbers with any number of workers.
 
 Bits are Philox's raw ones, which NumPy keeps the same for good, unlike the methods of its Generator. Uniform numbers
 and masks are exact from there on; a normal one may differ in its last digits where a machine's log and cos do.
@@ -98,8 +98,13 @@ class RandomStep(Variable):
 def random_step(graph: Graph | None = None) -> RandomStep:
     """The step of a graph's random numbers, int64 []: fetch it to know, feed it to choose, assign it to move."""
     owner = graph or get_default_graph()
-    found = [variable for variable in owner.variables.values() if isinstance(variable, RandomStep)]
-    return found[0] if found else RandomStep(owner)
+    found = random_step_of(owner)
+    return RandomStep(owner) if found is None else found
+
+
+def random_step_of(graph: Graph) -> RandomStep | None:
+    """The step of a graph that draws; None where nothing was made so far that needs it."""
+    return next((variable for variable in graph.variables.values() if isinstance(variable, RandomStep)), None)
 
 
 def _key(seed: int, stream: str, step: Array) -> NDArray[np.uint64]:

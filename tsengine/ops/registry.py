@@ -15,14 +15,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tsengine.graph import Node
 
 Rule = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class OpDef:
-    """One primitive.
+    """One primitive. Called with nodes, and attributes by name, it makes a node: a user's own op needs no function.
 
     infer(*specs, **attrs) -> Spec     shape and dtype rule; None for an op without a result
     gradient(node, grad) -> tuple      one Node, IndexedSlices or None per input, written in ops
@@ -60,16 +64,26 @@ class OpDef:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
+    def __call__(self, *inputs: Any, name: str | None = None, **attrs: Any) -> Node:
+        """A node that applies it; an attribute that is not given has the default that it has in `infer`."""
+        from tsengine.graph import apply, as_nodes
+
+        given = signature(self.infer).parameters.values()
+        defaults = {item.name: item.default for item in given if item.default is not item.empty}
+        return apply(self, *as_nodes(*inputs), name=name, **{**defaults, **attrs})
+
 
 REGISTRY: dict[str, OpDef] = {}
 """Every primitive by name; filled when the families are imported."""
 
 
 def register(name: str, *, doc: str, **facts: Any) -> OpDef:
-    """Add a primitive to the table. A name taken already is an error that says where."""
+    """Add a primitive to the table. A name taken already, or nothing to compute with, is an error that says where."""
     where = _definition_site()
     if name in REGISTRY:
         raise ValueError(f"op '{name}' at {where} is registered already, at {REGISTRY[name].where}")
+    if not facts.get("source") and not facts.keys() & {"kernel", "compute", "update", "view"}:
+        raise ValueError(f"op '{name}' at {where} computes nothing: give it a kernel, compute, update or view")
     REGISTRY[name] = OpDef(name=name, doc=doc, where=where, **facts)
     return REGISTRY[name]
 

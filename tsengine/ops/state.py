@@ -6,6 +6,7 @@ A value that an update takes from a variable is the one from the start of the ru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from tsengine.errors import GraphError, ShapeError
 from tsengine.graph import Node, apply, as_node, describe, format_site, user_site
 from tsengine.kernels.rows import check_ids, dedupe
 from tsengine.ops.registry import op
-from tsengine.specs import Array, Spec, fits, format_shape, need_kind, need_rank
+from tsengine.specs import Array, Shape, Spec, fits, format_shape, need_kind, need_rank
 from tsengine.store import VariableStore
 from tsengine.variables import Variable
 
@@ -37,7 +38,7 @@ class _Assign:
 
     @staticmethod
     def update(store: VariableStore, value: Array, variable: str, holds: Spec) -> None:
-        _need_shape(variable, store.shape(variable), value)
+        _need_shape(variable, holds.shape, value)
         store.storage(variable)[...] = value
 
 
@@ -61,7 +62,7 @@ def _checked_storage(store: VariableStore, value: Array, variable: str) -> Array
     return storage
 
 
-def _need_shape(variable: str, shape: tuple[int, ...], value: Array) -> None:
+def _need_shape(variable: str, shape: Shape | None, value: Array) -> None:
     if value.shape != shape:
         raise ShapeError(f"variable '{variable}' has shape {format_shape(shape)}, got {format_shape(value.shape)}")
 
@@ -92,13 +93,18 @@ class _ApplyDense:
 
 @op("apply_rows", stateful=True, **_UPDATE)
 class _ApplyRows:
-    """One step of an optimizer's rule on some rows of a table; rows named twice are summed first."""
+    """One step of an optimizer's rule on some rows of a table; rows named twice are summed first.
+
+    values [*shape, *row] may keep the shape in which the ids were looked up; indices are flat.
+    """
 
     @staticmethod
     def infer(values: Spec, indices: Spec, variable: str, holds: Spec, **attrs: Any) -> None:
         need_kind(indices, "iu", "indices")
         need_rank(indices, (1,), "indices")
-        _need_value_of(f"rows of variable '{variable}' are", _rows_of(holds, None), values)
+        row = (holds.shape or ())[1:]
+        if values.dtype != holds.dtype or not holds.rank or not _are_rows(values.shape, row):
+            raise ShapeError(f"variable '{variable}' holds {holds}, got {values} for rows of it")
 
     @staticmethod
     def update(
@@ -114,17 +120,21 @@ class _ApplyRows:
     ) -> None:
         table = store.array(variable)
         check_ids(indices, len(table))
-        _need_shape(variable, (len(indices), *table.shape[1:]), values)
+        rows = values.shape[: values.ndim - table.ndim + 1]
+        if not _are_rows(values.shape, table.shape[1:]) or math.prod(rows) != len(indices):
+            shapes = format_shape(table.shape), format_shape(values.shape)
+            raise ShapeError(
+                f"variable '{variable}' has shape {shapes[0]}, got {shapes[1]} for {len(indices)} rows of it"
+            )
         step = int(store.array(counter))
         held = {slot: store.array(name) for slot, name in slots}
-        unique, sums = dedupe(indices, values)
+        unique, sums = dedupe(indices, values.reshape(len(indices), *table.shape[1:]))
         rule.apply_rows(table, held, unique, sums, step, learning_rate(step))
 
 
-def _rows_of(table: Spec, count: int | None) -> Spec:
-    if not table.rank:
-        raise ShapeError(f"a scalar has no rows, got {table}")
-    return table.with_shape((count, *(table.shape or ())[1:]))
+def _are_rows(values: Shape | None, row: Shape) -> bool:
+    """Whether values are rows of that shape, however many and in whatever shape they were looked up."""
+    return values is None or (len(values) >= len(row) and fits(values[len(values) - len(row) :], row))
 
 
 @op("reset_variables", stateful=True, **_UPDATE)

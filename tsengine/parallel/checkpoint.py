@@ -1,6 +1,7 @@
 """Checkpoints: parameters, slots and the step, in a folder that appears whole or not at all.
 
-What a batch of a step holds is a function of the step, so the step is the whole state of the reader.
+What a batch of a step holds, and what its shards draw at random, are functions of the step, so the step is the whole
+state of the reader and of the random numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from tsengine.parallel.errors import CheckpointMismatch
 from tsengine.parallel.memory import Memory
-from tsengine.parallel.reduce import Parameter
+from tsengine.parallel.parameters import Parameter
 from tsengine.train import restore, save
 
 STATE, ARRAYS, UNFINISHED = "state.json", "state.safetensors", ".writing-"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +48,26 @@ class Memory:
     """The block, as named arrays."""
 
     def __init__(self, places: Mapping[str, Place], file: int, size: int) -> None:
-        self._map = mmap.mmap(file, size)
+        self._map, self._places = mmap.mmap(file, size), dict(places)
         self._arrays = {
             name: np.ndarray(place.shape, place.dtype, self._map, place.offset) for name, place in places.items()
         }
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
+
+    def give_back_all_but(self, kept: Iterable[str]) -> None:
+        """Give the system the pages of all other arrays, which are zeros from now on."""
+        end = 0
+        for place in sorted((self._places[name] for name in kept), key=lambda place: place.offset):
+            self._give_back(end, place.offset)
+            end = place.offset + place.bytes
+        self._give_back(end, len(self._map))
+
+    def _give_back(self, begin: int, end: int) -> None:
+        first, last = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE
+        if first < last:
+            self._map.madvise(mmap.MADV_REMOVE, first, last - first)
 
     def close(self) -> None:
         """Let go of the block; arrays that were taken from it keep it until they are gone themselves."""

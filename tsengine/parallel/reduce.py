@@ -1,124 +1,59 @@
 """Whose turn it is to sum what, so that the result depends on the shards alone and not on who computed them.
 
-Dense parameters lie end to end in one vector; rank r owns the r-th slice of it. Rows of tables are owned in blocks of
-64, block mod ranks. An owner adds the shards' gradients in shard order and makes the update: element by element, row
-by row, so where a slice ends changes no bit.
+Dense parameters lie end to end in one vector, in blocks of 64; rank r owns the r-th slice of the blocks. Rows of tables
+are owned in blocks of 64, block mod ranks. An owner adds the shards' gradients in shard order and makes the update:
+element by element, row by row, so where a slice ends changes no bit.
+
+Where gradients are clipped by a norm, that needs all of them first. An owner then sums the squares of each of its
+blocks in float64 into shared memory; when all have done so, every rank adds the blocks' in their order, then the
+variables' in theirs, and gets the same norm. Rows that several shards name are one sum by then, so a table's norm is
+that of the gradient for which its slices stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tsengine.kernels import calls
 from tsengine.parallel.errors import NotFinite, ProgramError
-from tsengine.parallel.memory import Memory, Shape
-from tsengine.parallel.replica import Learning, Replica
-from tsengine.specs import Array, Spec
-from tsengine.train import dedupe
-
-BLOCK_ROWS = 64
+from tsengine.parallel.memory import Memory
+from tsengine.parallel.parameters import BLOCK, Parameter, blocks_of
+from tsengine.specs import Array
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A variable that learns: where it begins in the vector of dense gradients, or that it is a table."""
+class _Own:
+    """A rank's part of a parameter: a slice of the flattened dense variable or rows of a table, and its gradient."""
 
-    name: str
-    shape: Shape
-    dtype: str
-    begin: int
-    size: int
-    table_rows: int
-    """Gradient rows of one shard at most; 0 for a dense variable."""
-    slots: Mapping[str, tuple[Shape, str, float]]
-
-
-def parameters_of(replica: Replica) -> tuple[Parameter, ...]:
-    """The learning variables, by name.
-
-    Raises ProgramError with every variable that cannot learn as the program says.
-    """
-    names = sorted(replica.learning)
-    faults = [fault for name in names for fault in _faults(replica, name)]
-    faults += [f"table_rows names '{name}', which does not learn" for name in sorted({*replica.table_rows} - {*names})]
-    if faults:
-        raise ProgramError("; ".join(faults))
-    found, begin = list[Parameter](), 0
-    for name in names:
-        found.append(_parameter(replica, name, begin))
-        begin += found[-1].size
-    return tuple(found)
-
-
-def _faults(replica: Replica, name: str) -> list[str]:
-    if name not in replica.graph.variables:
-        return [f"the graph has no variable '{name}', it has {', '.join(sorted(replica.graph.variables))}"]
-    how, rows = replica.learning[name], replica.table_rows.get(name, 0)
-    faults = []
-    if replica.graph.variables[name].dtype != np.float32:
-        faults.append(f"variable '{name}' is {replica.graph.variables[name].dtype}; only float32 learns")
-    if not rows and not how.rule.elementwise:
-        faults.append(f"variable '{name}' is dense; {type(how.rule).__name__} works on whole rows, give another rule")
-    if rows and how.rule.refuses_rows():
-        faults.append(f"variable '{name}' is a table: {how.rule.refuses_rows()}")
-    if rows and not how.rule.only_given_rows:
-        faults.append(
-            f"variable '{name}' is a table: {type(how.rule).__name__} moves every row at every step, which no owner of "
-            "some rows can do; take LazyAdam()"
-        )
-    if rows and how.weight_decay:
-        faults.append(f"variable '{name}' is a table: decay would reach only the rows that a batch happens to use")
-    return faults
-
-
-def _parameter(replica: Replica, name: str, begin: int) -> Parameter:
-    shape, dtype = replica.graph.variables[name].static_shape, replica.graph.variables[name].dtype
-    rows = replica.table_rows.get(name, 0)
-    slots = replica.learning[name].rule.slots(Spec(dtype, shape))
-    return Parameter(
-        name=name,
-        shape=shape,
-        dtype=dtype.str,
-        begin=begin,
-        size=0 if rows else int(np.prod(shape, dtype=np.int64)),
-        table_rows=max(1, min(rows, shape[0])) if rows else 0,
-        slots={key: (slot.shape, np.dtype(slot.dtype).str, slot.fill) for key, slot in slots.items()},
-    )
-
-
-def arrays_of(parameters: tuple[Parameter, ...], shards: int) -> dict[str, tuple[Shape, str]]:
-    """What training keeps in shared memory: parameters, slots, the shards' gradients and losses."""
-    arrays: dict[str, tuple[Shape, str]] = {}
-    for p in parameters:
-        arrays[f"parameter/{p.name}"] = (p.shape, p.dtype)
-        arrays |= {f"slot/{p.name}/{key}": (shape, dtype) for key, (shape, dtype, _) in p.slots.items()}
-        if p.table_rows:
-            width = p.shape[1:]
-            arrays[f"rows/{p.name}"] = ((shards, p.table_rows), "<i8")
-            arrays[f"values/{p.name}"] = ((shards, p.table_rows, *width), p.dtype)
-            arrays[f"count/{p.name}"] = ((shards, 1), "<i8")
-    dense = sum(p.size for p in parameters)
-    arrays["gradient"] = ((shards, dense), "<f4")
-    arrays["loss"] = ((shards,), "<f8")
-    return arrays
+    parameter: Parameter
+    place: slice | Array
+    gradient: Array
 
 
 class Reducer:
-    """One rank's part in summing and updating."""
+    """One rank's part in summing and updating: `publish` every shard, wait for all ranks, then `update`.
+
+    Where it `measures`, the ranks call `measure` and wait for each other once more before they update.
+    """
 
     def __init__(
-        self, memory: Memory, parameters: tuple[Parameter, ...], learning: Mapping[str, Learning], rank: int, size: int
+        self, memory: Memory, parameters: tuple[Parameter, ...], clip_global_norm: float | None, rank: int, size: int
     ) -> None:
-        self._memory, self._parameters, self._learning = memory, parameters, learning
+        self._memory, self._parameters, self._limit = memory, parameters, clip_global_norm
         self._rank, self._size = rank, size
-        dense = memory["gradient"].shape[1]
-        self._begin, self._end = dense * rank // size, dense * (rank + 1) // size
+        blocks = blocks_of(memory["gradient"].shape[1])
+        self._begin, self._end = blocks * rank // size * BLOCK, blocks * (rank + 1) // size * BLOCK
+        self._calls = calls()
+        self._measured: list[_Own] = []
+        self.measures = any(p.measured for p in parameters)
 
     def publish(self, shard: int, gradients: Mapping[str, Any]) -> None:
-        """Put a shard's gradients where their owners find them; a table's duplicates are summed first, in row order."""
+        """Put a shard's gradients where their owners find them; a table's duplicates are summed first."""
         for p in self._parameters:
             gradient = gradients[p.name]
             if p.table_rows:
@@ -126,19 +61,29 @@ class Reducer:
             else:
                 self._memory["gradient"][shard, p.begin : p.begin + p.size] = np.ravel(gradient)
 
-    def update(self, step: int) -> None:
-        """Sum what this rank owns over the shards in their order, and make the step.
+    def measure(self) -> None:
+        """Sum what this rank owns over the shards in their order, and show the sums of squares of its blocks.
 
         Raises NotFinite naming the first variable whose gradient is not a number.
         """
-        for p in self._parameters:
-            if p.table_rows:
-                self._update_rows(p, step)
-            else:
-                self._update_slice(p, step)
+        self._measured = list(self._sums())
+        for own in self._measured:
+            if own.parameter.measured:
+                self._show_squares(own)
+
+    def update(self, step: int, average: bool = True) -> None:
+        """Make the step on what this rank owns, summed over the shards in their order. `average`: averages move too.
+
+        Raises NotFinite as `measure` does, where that was not called.
+        """
+        scales = self._scales() if self.measures else {}
+        for own in self._measured if self.measures else self._sums():
+            if average or not own.parameter.follows:
+                self._apply(own, scales.get(own.parameter.name, 1.0), step)
+        self._measured = []
 
     def _publish_rows(self, p: Parameter, shard: int, indices: Array, values: Array) -> None:
-        rows, summed = dedupe(_narrow(indices.reshape(-1), p), values.reshape(-1, *p.shape[1:]))
+        rows, summed = self._calls.dedupe(indices.reshape(-1), values.reshape(-1, *p.shape[1:]))
         if len(rows) > p.table_rows:
             raise ProgramError(
                 f"a shard has gradients for {len(rows)} rows of '{p.name}', the program said {p.table_rows} at most"
@@ -147,48 +92,71 @@ class Reducer:
         self._memory[f"rows/{p.name}"][shard, : len(rows)] = rows
         self._memory[f"values/{p.name}"][shard, : len(rows)] = summed
 
-    def _update_slice(self, p: Parameter, step: int) -> None:
-        """The part of a dense variable that lies in this rank's slice."""
-        first, end = max(p.begin, self._begin), min(p.begin + p.size, self._end)
-        if first >= end:
-            return
+    def _sums(self) -> Iterator[_Own]:
+        """What this rank owns of each parameter, checked, and clipped by value."""
+        for p in self._parameters:
+            own = self._own_rows(p) if p.table_rows else self._own_slice(p)
+            if not np.isfinite(own.gradient).all():
+                raise NotFinite(f"the gradient of variable '{p.name}' is NaN or infinite")
+            if p.how.clip_value is not None:
+                np.clip(own.gradient, *p.how.clip_value, out=own.gradient)
+            yield own
+
+    def _own_slice(self, p: Parameter) -> _Own:
+        """The part of a dense variable that lies in this rank's slice; it may be empty."""
+        first = min(max(p.begin, self._begin), p.begin + p.size)
+        end = max(first, min(p.begin + p.size, self._end))
         shards = self._memory["gradient"]
         total = shards[0, first:end].copy()
         for shard in range(1, len(shards)):
             total += shards[shard, first:end]
-        self._check(p, total)
-        inside = slice(first - p.begin, end - p.begin)
-        parameter = self._memory[f"parameter/{p.name}"].reshape(-1)[inside]
-        slots = {key: self._memory[f"slot/{p.name}/{key}"].reshape(-1)[inside] for key in p.slots}
-        how = self._learning[p.name]
-        if how.weight_decay:
-            total += np.float32(how.weight_decay) * parameter
-        how.rule.apply_dense(parameter, slots, total, step, how.learning_rate)
+        return _Own(p, slice(first - p.begin, end - p.begin), total)
 
-    def _update_rows(self, p: Parameter, step: int) -> None:
+    def _own_rows(self, p: Parameter) -> _Own:
         """The rows of a table whose block is this rank's."""
         counts, rows, values = (self._memory[f"{what}/{p.name}"] for what in ("count", "rows", "values"))
-        owned_rows, owned_values = [], []
-        for shard in range(len(counts)):
-            count = int(counts[shard, 0])
-            mine = (rows[shard, :count] // BLOCK_ROWS) % self._size == self._rank
-            owned_rows.append(rows[shard, :count][mine])
-            owned_values.append(values[shard, :count][mine])
-        unique, summed = dedupe(_narrow(np.concatenate(owned_rows), p), np.concatenate(owned_values))
-        if not len(unique):
+        return _Own(p, *self._calls.owned(counts[:, 0], rows, values, BLOCK, self._rank, self._size))
+
+    def _show_squares(self, own: _Own) -> None:
+        """The sum of squares of each block of this rank: of a dense one its elements', of a table's row by row."""
+        squares = self._memory[f"squares/{own.parameter.name}"]
+        if isinstance(own.place, slice):
+            first = own.place.start // BLOCK
+            padded = np.zeros((blocks_of(own.gradient.size), BLOCK))
+            padded.reshape(-1)[: own.gradient.size] = own.gradient
+            squares[first : first + len(padded)] = np.add.reduce(padded * padded, axis=1)
             return
-        self._check(p, summed)
+        rows = own.gradient.astype(np.float64).reshape(len(own.gradient), math.prod(own.gradient.shape[1:]))
+        summed = np.bincount(own.place // BLOCK, np.add.reduce(rows * rows, axis=1), own.parameter.blocks)
+        squares[self._rank :: self._size] = summed[self._rank :: self._size]
+
+    def _scales(self) -> dict[str, float]:
+        """What the gradient of each measured variable is to be multiplied with: the same numbers on every rank."""
+        norms, scales = dict[str, float](), dict[str, float]()
+        for p in self._parameters:
+            if p.measured:
+                norms[p.name] = math.sqrt(np.add.reduce(self._memory[f"squares/{p.name}"]))
+                scales[p.name] = _scale(norms[p.name], p.how.clip_norm)
+        together = math.sqrt(sum((scales[name] * norm) ** 2 for name, norm in norms.items()))
+        return {name: scale * _scale(together, self._limit) for name, scale in scales.items()}
+
+    def _apply(self, own: _Own, scale: float, step: int) -> None:
+        p, gradient, how = own.parameter, own.gradient, own.parameter.how
+        if not gradient.size:
+            return
+        if scale != 1.0:  # what is short enough keeps its bits
+            gradient *= np.float32(scale)
+        parameter = self._memory[f"parameter/{p.name}"]
         slots = {key: self._memory[f"slot/{p.name}/{key}"] for key in p.slots}
-        how = self._learning[p.name]
-        how.rule.apply_rows(self._memory[f"parameter/{p.name}"], slots, unique, summed, step, how.learning_rate)
+        if not isinstance(own.place, slice):
+            self._calls.apply_rows(how.rule, parameter, slots, own.place, gradient, step, how.rate(step))
+            return
+        inside = parameter.reshape(-1)[own.place]
+        if how.weight_decay:
+            gradient += np.float32(how.weight_decay) * inside
+        inside_slots = {key: slot.reshape(-1)[own.place] for key, slot in slots.items()}
+        self._calls.apply_dense(how.rule, inside, inside_slots, gradient, step, how.rate(step))
 
-    @staticmethod
-    def _check(p: Parameter, gradient: Array) -> None:
-        if not np.isfinite(gradient).all():
-            raise NotFinite(f"the gradient of variable '{p.name}' is NaN or infinite")
 
-
-def _narrow(rows: Array, p: Parameter) -> Array:
-    """Row numbers in the smallest type that holds them: NumPy sorts 16 bits by radix, 10,000 ids
-    in 0.15 ms, not 0.64."""
-    return rows.astype(np.min_scalar_type(max(0, p.shape[0] - 1)))
+def _scale(norm: float, limit: float | None) -> float:
+    return 1.0 if limit is None else limit / max(norm, limit)

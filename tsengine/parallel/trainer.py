@@ -63,7 +63,9 @@ class Trainer:
             raise ValueError(f"workers must lie between 1 and shards ({self.shards}), got {self.workers}")
 
     def train(self) -> dict[str, Array]:
-        """Make all steps; the trained value of every learning variable, in memory of its own.
+        """Make all steps; the trained value of every variable that learns or is an average.
+
+        The arrays lie where they were trained, so that a large table never exists twice. That memory goes with them.
 
         Raises TrainingFailure when a worker fails or dies, CheckpointMismatch when the folder holds another run's
         checkpoints, MemoryError when the memory does not suffice. Whatever happens, no process and no shared memory
@@ -79,7 +81,8 @@ class Trainer:
                 finally:
                     memory["abort"][0] = 1  # whoever waits at a barrier leaves by itself
                     processes.end(GRACE_S)
-                return {name: memory[f"parameter/{name}"].copy() for name in plan["parameters"]}
+                memory.give_back_all_but(f"parameter/{name}" for name in plan["parameters"])
+                return {name: memory[f"parameter/{name}"] for name in plan["parameters"]}
 
     def settings(self) -> dict[str, Any]:
         """What every worker is told."""

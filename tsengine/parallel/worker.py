@@ -19,15 +19,19 @@ from typing import Any, TextIO
 import numpy as np
 
 from tsengine.gradients import Gradient, gradients
+from tsengine.graph import Node
 from tsengine.indexed_slices import IndexedSlices
+from tsengine.ops.random import random_step_of
 from tsengine.parallel.checkpoint import load_checkpoint, save_checkpoint
 from tsengine.parallel.communicator import SharedMemoryCommunicator
 from tsengine.parallel.errors import Aborted, CheckpointMismatch, NotFinite, ProgramError, Stalled
 from tsengine.parallel.memory import Memory, Place, open_from
 from tsengine.parallel.not_finite import explain
-from tsengine.parallel.reduce import Parameter, Reducer, arrays_of, parameters_of
+from tsengine.parallel.parameters import Parameter, arrays_of, parameters_of
+from tsengine.parallel.reduce import Reducer
 from tsengine.parallel.replica import Replica, ShardedStep, load_program
 from tsengine.session import Session
+from tsengine.specs import Array
 from tsengine.store import fill
 
 PR_SET_PDEATHSIG = 1
@@ -41,7 +45,8 @@ class Worker:
         self.settings = settings
         self.parameters = parameters_of(replica)
         self.group = SharedMemoryCommunicator(memory, rank, size, settings["stall_timeout_s"])
-        self.reducer = Reducer(memory, self.parameters, replica.learning, rank, size)
+        self.reducer = Reducer(memory, self.parameters, replica.clip_global_norm, rank, size)
+        self._random_step = random_step_of(replica.graph)
         self._run = self._callable()
 
     def prepare(self) -> int:
@@ -96,7 +101,10 @@ class Worker:
         self._compute(step)
         self.group.barrier()
         loss, seen = self._loss(), self._observe(step.index)
-        self.reducer.update(step.index)
+        if self.reducer.measures:
+            self.reducer.measure()
+            self.group.barrier()
+        self.reducer.update(step.index, average=step.weight_sum > 0)
         self.group.barrier()
         return loss, seen
 
@@ -107,23 +115,38 @@ class Worker:
                 self.memory[f"slot/{p.name}/{key}"][...] = value
 
     def _callable(self) -> Callable[..., Any]:
-        variables = self.replica.graph.variables
-        slopes = gradients(self.replica.loss, [variables[p.name] for p in self.parameters])
-        faults = [fault for p, slope in zip(self.parameters, slopes, strict=True) for fault in _faults(p, slope)]
+        slopes = self._slopes()
+        faults = [fault for p in self.parameters for fault in _faults(p, slopes[p.name])]
         if faults:
             raise ProgramError("; ".join(faults))
-        feeds = [*self.replica.feeds.values(), self.replica.batch_weight]
-        fetches = [self.replica.loss, list(self.replica.watched.values()), slopes]
-        return Session(self.replica.graph).make_callable(fetches, feeds, copy=False)
+        fetches = [self.replica.loss, list(self.replica.watched.values()), list(slopes.values())]
+        return Session(self.replica.graph).make_callable(fetches, self._fed(), copy=False)
+
+    def _slopes(self) -> dict[str, Gradient | None]:
+        """What to sum over the shards for each parameter: its gradient, or its part of what it follows."""
+        learning = [p.name for p in self.parameters if not p.follows]
+        variables = self.replica.graph.variables
+        found = dict(zip(learning, gradients(self.replica.loss, [variables[n] for n in learning]), strict=True))
+        found |= {name: average.part for name, average in self.replica.averages.items()}
+        return {p.name: found[p.name] for p in self.parameters}
+
+    def _fed(self) -> list[Node]:
+        drawn = [] if self._random_step is None else [self._random_step]
+        return [*self.replica.feeds.values(), self.replica.batch_weight, *drawn]
+
+    def _values(self, step: ShardedStep, shard: int, batch: Mapping[str, Array]) -> list[Any]:
+        """What is fed for a shard. The weight of a batch that has none is 1: its loss is 0."""
+        drawn = [] if self._random_step is None else [np.int64(step.index * self.settings["shards"] + shard)]
+        total = np.float32(step.weight_sum or 1.0)
+        return [*(batch[name] for name in self.replica.feeds), total, *drawn]
 
     def _compute(self, step: ShardedStep) -> None:
-        """Loss and gradients of this rank's shards. A batch without any weight has loss 0."""
-        total = np.float32(step.weight_sum or 1.0)
+        """Loss and gradients of this rank's shards."""
         for shard, batch in step.shards:
-            fed = [batch[name] for name in self.replica.feeds]
-            loss, watched, slopes = self._run(*fed, total)
+            fed = self._values(step, shard, batch)
+            loss, watched, slopes = self._run(*fed)
             if not np.isfinite(loss):
-                feeds = dict(zip([*self.replica.feeds.values(), self.replica.batch_weight], [*fed, total], strict=True))
+                feeds = dict(zip(self._fed(), fed, strict=True))
                 raise NotFinite(f"step {step.index}, shard {shard}: {explain(self.replica.loss, float(loss), feeds)}")
             self.memory["loss"][shard] = loss
             for name, values in zip(self.replica.watched, watched, strict=True):
@@ -171,7 +194,7 @@ def _report(step: ShardedStep, loss: float, seconds: float, waited: float, seen:
 
 
 def plan(replica: Replica, shards: int, size: int, rows: int) -> dict[str, Any]:
-    """The arrays that the shared memory must have, by name, and which variables learn."""
+    """The arrays that the shared memory must have, by name, and which variables learn or follow."""
     parameters = parameters_of(replica)
     arrays = {**SharedMemoryCommunicator.arrays(size), **arrays_of(parameters, shards)}
     arrays |= {f"watched/{name}": ((shards, rows), "<f4") for name in replica.watched}

@@ -21,6 +21,7 @@ def gradient_error(
     step: float = 1e-6,
     known_sizes: bool = False,
     known_ranks: bool = True,
+    kernels: str | None = None,
 ) -> float:
     """|u' J v by the gradient - by a central difference|, relative to their size; float64 arrays are varied.
 
@@ -34,7 +35,7 @@ def gradient_error(
         varied = [place for place, array in enumerate(arrays) if array.dtype == np.float64]
         weights = placeholder(y.dtype)
         found = gradients(y, [inputs[place] for place in varied], [weights])
-    session = Session(graph)
+    session = Session(graph, kernels=kernels)
     feeds = dict(zip(inputs, arrays, strict=True))
     rng = np.random.default_rng(seed)
     value = np.asarray(session.run(y, feeds))

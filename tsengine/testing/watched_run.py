@@ -40,10 +40,10 @@ def watch_program(
     """The same for a program that is compiled already."""
     watch = _Watch(program)
     given = [feeds[item] for item in program.feeds]
-    plan = bind(watch.program, {item: spec_of(feeds[item]) for item in program.feeds}, disable)
+    plan = bind(watch.program, {item: spec_of(feeds[item]) for item in program.feeds}, store, disable)
     for checking in (False, True):
         watch.begin(store, feeds, checking)
-        watch.end(plan.run(store, given, copy=False))
+        watch.end(plan.run(given, copy=False))
     return watch.calls
 
 
@@ -75,7 +75,7 @@ class _Watch:
         """After a run: what it returned."""
         self._running = False
         for item, value in zip(self._fetches, results, strict=True):
-            if value is not None and not _same(np.asarray(value), self._expected[item]):
+            if value is not None and not same_bits(np.asarray(value), self._expected[item]):
                 raise Overlap(f"the run returned for {self._steps[item]} what the step does not give")
             self._read[item] = self.calls + 1
 
@@ -88,10 +88,12 @@ class _Watch:
         return replace(step, op=replace(step.op, **ways))
 
     def _kernel(self, step: Step, kernel: Rule, out: Array, *inputs: Array, **attrs: Any) -> None:
-        self._before(step, inputs)
-        self._check_place(step, out)
+        if self._running:  # what is constant once the shapes are known is computed before, when the plan is made
+            self._before(step, inputs)
+            self._check_place(step, out)
         kernel(out, *inputs, **attrs)
-        self._after(step, out)
+        if self._running:
+            self._after(step, out)
 
     def _compute(self, step: Step, compute: Rule, *inputs: Array, **attrs: Any) -> Array:
         self._before(step, inputs)
@@ -117,7 +119,7 @@ class _Watch:
             if array is None or place in step.op.shape_only:
                 continue
             self._read[item] = max(self._read.get(item, 0), self.calls)
-            if not _same(array, self._expected[item]):
+            if not same_bits(array, self._expected[item]):
                 raise Overlap(f"{step} reads other bits than {self._steps[item]} gives")
 
     def _check_place(self, step: Step, out: Array) -> None:
@@ -130,7 +132,7 @@ class _Watch:
     def _after(self, step: Step, made: Array) -> None:
         self._arrays[step.id], self._made[step.id] = made, self.calls
         for item in (step.id, *self._live(self.calls)):
-            if not _same(self._arrays[item], self._expected[item]):
+            if not same_bits(self._arrays[item], self._expected[item]):
                 raise Overlap(f"{step} leaves other bits in {self._steps[item]}, which is still to be read")
 
     def _live(self, made: int) -> list[int]:
@@ -160,5 +162,6 @@ def values_of(steps: list[Step], store: VariableStore, feeds: Mapping[int, Array
     return values
 
 
-def _same(one: Array, other: Array) -> bool:
+def same_bits(one: Array, other: Array) -> bool:
+    """Whether two arrays are of one form and hold the same bits."""
     return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()

@@ -15,7 +15,7 @@ from tsengine.initializers import Constant
 from tsengine.ops.state import assign_add, group
 from tsengine.train.adagrad import RowWiseAdagrad
 from tsengine.train.clipping import Pair, Transform
-from tsengine.train.rules import Rule
+from tsengine.train.rules import Rule, Slot
 from tsengine.train.schedules import Schedule, as_schedule
 from tsengine.variables import Variable
 
@@ -25,7 +25,8 @@ class Optimizer:
 
     learning_rate: a number or a function of the step, for both; table_learning_rate: another one for tables.
     transforms: pieces of `tsengine.train.clipping` that change the gradients, in this order, before a rule sees them.
-    Slots are variables named `<variable>/<slot>`; the step is the variable `<name>/step`.
+    Slots are variables named `<variable>/<slot>`; the step is the variable `<name>/step`. An optimizer has one set of
+    slots for each variable and rule, and one step: operations that it makes from several losses learn with one memory.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Optimizer:
         self.learning_rate = as_schedule(learning_rate)
         self.table_learning_rate = as_schedule(learning_rate if table_learning_rate is None else table_learning_rate)
         self._steps: dict[int, Variable] = {}
+        self._slots: dict[Variable, dict[Rule, tuple[tuple[str, str], ...]]] = {}
 
     def minimize(self, loss: Node, variables: Sequence[Variable] | None = None, name: str | None = None) -> Node:
         """An operation that makes one step on the variables (all trainable ones that the loss depends on)."""
@@ -91,13 +93,21 @@ class Optimizer:
             "variable": variable.name,
             "holds": variable.value_spec,
             "rule": rule,
-            "slots": _slots(rule, variable),
+            "slots": self._slots_of(rule, variable),
             "counter": counter.name,
             "learning_rate": rate,
         }
         if isinstance(grad, IndexedSlices):
             return apply("apply_rows", grad.values, grad.indices, **facts)
         return apply("apply_dense", grad, **facts)
+
+    def _slots_of(self, rule: Rule, variable: Variable) -> tuple[tuple[str, str], ...]:
+        """(slot, name of its variable) pairs, the same ones whenever a rule comes to a variable again."""
+        known = self._slots.setdefault(variable, {})
+        if rule not in known:
+            slots = rule.slots(variable.value_spec).items()
+            known[rule] = tuple((name, _made(name, slot, variable).name) for name, slot in slots)
+        return known[rule]
 
 
 def _why_none(loss: Node, variables: Sequence[Variable]) -> str:
@@ -113,16 +123,12 @@ def _why_none(loss: Node, variables: Sequence[Variable]) -> str:
     return f"{start} depends on none of {names}"
 
 
-def _slots(rule: Rule, variable: Variable) -> tuple[tuple[str, str], ...]:
-    made = []
-    for name, slot in rule.slots(variable.value_spec).items():
-        kept = Variable(
-            initializer=Constant(slot.fill),
-            shape=slot.shape,
-            dtype=slot.dtype,
-            name=f"{variable.name}/{name}",
-            trainable=False,
-            graph=variable.graph,
-        )
-        made.append((name, kept.name))
-    return tuple(made)
+def _made(name: str, slot: Slot, beside: Variable) -> Variable:
+    return Variable(
+        initializer=Constant(slot.fill),
+        shape=slot.shape,
+        dtype=slot.dtype,
+        name=f"{beside.name}/{name}",
+        trainable=False,
+        graph=beside.graph,
+    )

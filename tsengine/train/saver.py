@@ -89,14 +89,13 @@ class Saver:
 
         Raises CheckpointError with every difference at once, and then changes nothing: a variable that the checkpoint
         lacks, a shape, a dtype, and (unless the saver was given its variables) a name that the graph lacks.
-        Variables are set one after the other; a step that runs meanwhile may see some of them.
+        They change all at one moment: a step that runs meanwhile sees the values before or those of the checkpoint.
         """
         arrays = _read(path)
         faults = self._faults(arrays)
         if faults:
             raise CheckpointError(f"{path} does not fit the graph: " + "; ".join(faults))
-        for variable in self._variables:
-            self._graph.store.set(variable.name, arrays[variable.name])
+        self._graph.store.set_many({variable.name: arrays[variable.name] for variable in self._variables})
 
     @property
     def _variables(self) -> Sequence[Variable]:

@@ -1,7 +1,8 @@
-"""Programs that the trainer's tests run in worker processes, and how to see those."""
+"""A program that the trainer's tests run in worker processes, how to run one, and how to see its processes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tsengine as ts
-from tsengine.parallel import Learning, Replica
+from tsengine.parallel import Learning, Replica, StepReport, Trainer
+from tsengine.parallel.checkpoint import checkpoints
 from tsengine.parallel.memory import Memory, create, lay_out
-from tsengine.train import Adam, GradientDescent, LazyAdam, RowWiseAdagrad
+from tsengine.train import Adam, GradientDescent, LazyAdam, RowWiseAdagrad, restore
 
 NAME = "tests.tsengine.parallel.parallel_programs:build"
 ROWS, IDS, TABLE, SHARDS, STEPS, PADDING = 12, 3, 500, 6, 30, 5
@@ -116,6 +118,26 @@ def _logits(ids: ts.Node, x: ts.Node) -> ts.Node:
     inside = ts.tanh(ts.bias_add(ts.concat([looked_up, again, x], axis=1) @ hidden, bias))
     flat = ts.reshape(ts.embedding_lookup(wide, ids), (-1, IDS))
     return ts.squeeze(inside @ out, 1) + ts.reduce_sum(flat, axis=1)
+
+
+def trainer(workers: int, spec: Mapping[str, Any] | None = None, program: str = NAME, **more: Any) -> Trainer:
+    """A training of a program that is made of this module's batches."""
+    return Trainer(program, spec or {}, workers, SHARDS, ROWS, **more)
+
+
+def digest(arrays: Arrays) -> str:
+    """Of all their bytes."""
+    return hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
+
+
+class Run:
+    """A finished training: its parameters, its reports, their digest, and that of its last checkpoint."""
+
+    def __init__(self, workers: int, folder: Path, spec: Mapping[str, Any] | None = None, **more: Any) -> None:
+        self.reports: list[StepReport] = []
+        self.parameters = trainer(workers, spec, checkpoints=str(folder), on_step=self.reports.append, **more).train()
+        self.checkpoint = restore(str(checkpoints(str(folder))[-1] / "state.safetensors"))
+        self.digest, self.state = digest(self.parameters), digest(self.checkpoint)
 
 
 def workers_of(process: int) -> set[int]:

@@ -13,7 +13,7 @@ from tests.tsengine.parallel import parallel_programs as programs
 from tsengine.parallel.checkpoint import checkpoints, latest_checkpoint, load_checkpoint, save_checkpoint
 from tsengine.parallel.errors import CheckpointMismatch
 from tsengine.parallel.memory import Memory
-from tsengine.parallel.reduce import Parameter, arrays_of, parameters_of
+from tsengine.parallel.parameters import Parameter, arrays_of, parameters_of
 
 PARAMETERS = parameters_of(programs.build({}))
 

@@ -10,12 +10,13 @@ import pytest
 
 import tsengine as ts
 from tests.tsengine.parallel import parallel_programs as programs
-from tsengine.parallel import Learning, Replica
+from tsengine.parallel import Average, Learning, Replica
 from tsengine.parallel.communicator import SharedMemoryCommunicator
 from tsengine.parallel.errors import ProgramError
 from tsengine.parallel.memory import Memory
 from tsengine.parallel.not_finite import origin
-from tsengine.parallel.reduce import Reducer, arrays_of, parameters_of
+from tsengine.parallel.parameters import arrays_of, parameters_of
+from tsengine.parallel.reduce import Reducer
 from tsengine.parallel.worker import Worker
 from tsengine.train import Adam, AdamW, GradientDescent, RowWiseAdagrad, Rule
 
@@ -29,10 +30,10 @@ def memory_for(replica: Replica, shards: int) -> Memory:
     return programs.memory_of(arrays_of(parameters_of(replica), shards))
 
 
-def test_dense_variables_lie_end_to_end_and_tables_apart() -> None:
+def test_dense_variables_lie_end_to_end_in_blocks_of_64_and_tables_apart() -> None:
     found = {p.name: p for p in parameters_of(programs.build({}))}
     assert [(name, p.begin, p.size) for name, p in found.items() if not p.table_rows] == [
-        ("bias", 0, 7), ("hidden", 7, 24 * 7), ("out", 7 + 24 * 7, 7),
+        ("bias", 0, 7), ("hidden", 64, 24 * 7), ("out", 4 * 64, 7),
     ]  # fmt: skip
     assert (found["table"].table_rows, found["wide"].table_rows) == (48, 36)
 
@@ -49,6 +50,21 @@ def test_a_programs_faults_come_all_at_once() -> None:
     assert "the graph has no variable 'absent', it has bias, hidden, out, table, wide" in text
     assert "variable 'hidden' is dense; RowWiseAdagrad works on whole rows" in text
     assert "variable 'table' is a table: decay would reach only" in text
+
+
+def test_an_average_that_cannot_follow_is_named() -> None:
+    replica = programs.build({})
+    with replica.graph.as_default():
+        ts.Variable(np.zeros(3, np.int32), name="count", trainable=False)
+        part = ts.constant(np.zeros((2, 7), np.float32))
+    averages = {"bias": Average(part, 0.9), "count": Average(part, 0.9), "absent": Average(part, 0.9)}
+    with pytest.raises(ProgramError) as failure:
+        parameters_of(replace(replica, averages=averages))
+    text = str(failure.value)
+    assert "the graph has no variable 'absent'" in text
+    assert "variable 'bias' is an average and learns; it can do one of the two" in text
+    assert "variable 'bias' is [7], what it follows is [2,7]" in text
+    assert "variable 'count' is int32; only float32 learns" in text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +106,7 @@ def test_a_variable_that_the_loss_does_not_need_cannot_learn() -> None:
 
 def test_more_gradient_rows_than_announced_are_refused() -> None:
     replica = replace(programs.build({}), table_rows={"table": 2, "wide": 36})
-    reducer = Reducer(memory_for(replica, 1), parameters_of(replica), replica.learning, 0, 1)
+    reducer = Reducer(memory_for(replica, 1), parameters_of(replica), None, 0, 1)
     slopes: dict[str, Any] = {p.name: np.zeros(p.shape, np.float32) for p in parameters_of(replica)}
     slopes["table"] = ts.IndexedSlicesValue(np.zeros((3, 5), np.float32), np.array([1, 2, 3]))
     with pytest.raises(ProgramError, match="a shard has gradients for 3 rows of 'table', the program said 2 at most"):
@@ -108,7 +124,7 @@ def test_every_number_and_every_row_has_one_owner(size: int) -> None:
     slopes: dict[str, Any] = {p.name: np.ones(p.shape, np.float32) for p in parameters}
     for p in parameters[3:]:
         slopes[p.name] = ts.IndexedSlicesValue(np.ones((len(rows), *p.shape[1:]), np.float32), rows)
-    ranks = [Reducer(memory, parameters, replica.learning, rank, size) for rank in range(size)]
+    ranks = [Reducer(memory, parameters, None, rank, size) for rank in range(size)]
     for shard in range(4):
         ranks[shard % size].publish(shard, slopes)
     for rank in ranks:

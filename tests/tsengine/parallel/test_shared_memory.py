@@ -78,6 +78,24 @@ def test_another_process_sees_the_same_bytes() -> None:
     os.close(file)
 
 
+def test_what_is_not_kept_is_given_back() -> None:
+    sizes = {"before": 3000, "kept": 5000, "after": 300_000}
+    places, size = lay_out({name: ((count,), "<f4") for name, count in sizes.items()})
+    file = create(size)
+    memory = Memory(places, file, size)
+    for name in sizes:
+        memory[name][...] = 7
+    used = os.fstat(file).st_blocks
+    memory.give_back_all_but(["kept"])
+    assert (memory["kept"] == 7).all()
+    assert not memory["after"][2048:-2048].any()
+    assert os.fstat(file).st_blocks * 512 < 40_000 < used * 512
+    kept = memory["kept"]
+    memory.close()
+    os.close(file)
+    assert (kept == 7).all()
+
+
 def test_what_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < available_bytes() < 1 << 50
     monkeypatch.setattr(shared, "available_bytes", lambda: 1000)

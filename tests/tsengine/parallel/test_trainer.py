@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 
 import tsengine as ts
 from tests.tsengine.parallel import parallel_programs as programs
-from tests.tsengine.parallel.parallel_programs import workers_of
+from tests.tsengine.parallel.parallel_programs import Run, trainer, workers_of
 from tsengine.parallel import CheckpointMismatch, StepReport, Trainer, TrainingFailure
 from tsengine.parallel.checkpoint import checkpoints
 from tsengine.train import restore
@@ -33,28 +32,6 @@ def nothing_is_left() -> Iterator[None]:
     yield
     assert workers_of(os.getpid()) == set()
     assert _blocks() == before
-
-
-def trainer(workers: int, spec: Mapping[str, Any] | None = None, **more: Any) -> Trainer:
-    return Trainer(programs.NAME, spec or {}, workers, programs.SHARDS, programs.ROWS, **more)
-
-
-def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    return hashlib.sha256(b"".join(arrays[name].tobytes() for name in sorted(arrays))).hexdigest()
-
-
-def state(folder: Path) -> str:
-    """Digest of everything in the newest checkpoint: parameters and slots."""
-    return digest(restore(str(checkpoints(str(folder))[-1] / "state.safetensors")))
-
-
-class Run:
-    """A finished training: its parameters, its reports, and the digest of its last checkpoint."""
-
-    def __init__(self, workers: int, folder: Path, **more: Any) -> None:
-        self.reports: list[StepReport] = []
-        self.parameters = trainer(workers, checkpoints=str(folder), on_step=self.reports.append, **more).train()
-        self.digest, self.state = digest(self.parameters), state(folder)
 
 
 @pytest.fixture(scope="module")

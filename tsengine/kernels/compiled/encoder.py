@@ -1,0 +1,79 @@
+"""The encoder: what a plan asks whether the compiled machine takes a step, and the machine itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tsengine.compiler.operands import Operand
+from tsengine.compiler.program import Step
+from tsengine.kernels.compiled import moves, optimizers
+from tsengine.kernels.compiled.encode import Row, row, rows_of
+from tsengine.kernels.compiled.machine import code_of, run
+from tsengine.kernels.compiled.optimizers import Constants, Numbering
+from tsengine.specs import Array
+
+Variables = Callable[[str], Operand]
+
+
+class Encoder:
+    """Rows for the steps of one plan. It owns what the rows point at besides the plan's own arrays."""
+
+    def __init__(self) -> None:
+        self.constants: list[Constants] = []
+        self._kept: list[Array] = []
+        self._counted: set[str] = set()
+        self._numbered: dict[tuple[Operand, tuple[int, ...]], Numbering] = {}
+
+    machine = staticmethod(run)
+    code = staticmethod(code_of)
+
+    def reader(self, step: Step, out: Operand, inputs: Sequence[Operand | None]) -> list[Row] | None:
+        """Rows that compute a step's result, None where its own kernel must."""
+        return rows_of(step, out, inputs)
+
+    def update(self, step: Step, inputs: Sequence[Operand | None], variable: Variables) -> list[Row] | None:
+        """Rows that do an update, None where the step must do it itself."""
+        known = [item for item in inputs if item is not None]
+        if len(known) != len(inputs):
+            return None
+        if step.op.name == "assign_add":
+            return self._count(step, known[0], variable(step.attrs["variable"]))
+        if step.op.name not in ("apply_dense", "apply_rows") or step.attrs["counter"] in self._counted:
+            return None
+        return self._apply(step, known, variable)
+
+    def _count(self, step: Step, amount: Operand, counter: Operand) -> list[Row] | None:
+        """A scalar int64 that grows. What is applied after it in the run needs its new value."""
+        self._counted.add(step.attrs["variable"])
+        if counter.shape or amount.shape or not counter.dtype.str == amount.dtype.str == "<i8":
+            return None
+        return [row(moves.count, (counter, amount))]
+
+    def _apply(self, step: Step, inputs: Sequence[Operand], variable: Variables) -> list[Row] | None:
+        attrs: dict[str, Any] = step.attrs
+        parameter, slots = variable(attrs["variable"]), [variable(name) for _, name in attrs["slots"]]
+        if optimizers.number_of(attrs["rule"]) is None:
+            return None
+        constants = self._constants(attrs)
+        if step.op.name == "apply_dense":
+            return optimizers.dense(attrs["rule"], parameter, slots, inputs[0], constants)
+        values, ids = inputs
+        made = list[Row]()
+        if (ids, parameter.shape[:1]) not in self._numbered:
+            fresh = Numbering.of(ids, parameter.shape[0]) if parameter.shape else None
+            if fresh is None:
+                return None
+            self._numbered[ids, parameter.shape[:1]] = fresh
+            made += fresh.made
+        numbering = self._numbered[ids, parameter.shape[:1]]
+        found = optimizers.rows(attrs["rule"], parameter, slots, values, numbering, constants, self._kept)
+        return None if found is None else [*made, *found]
+
+    def _constants(self, attrs: dict[str, Any]) -> Constants:
+        wanted = (attrs["rule"], attrs["counter"], attrs["learning_rate"])
+        for known in self.constants:
+            if (known.rule, known.counter, known.learning_rate) == wanted:
+                return known
+        self.constants.append(Constants(*wanted))
+        return self.constants[-1]
