@@ -225,3 +225,5 @@ _RULES: dict[str, Rule] = {
     "concat": _concat,
     "snapshot": _snapshot,
 }
+TAKEN = frozenset(_RULES)
+"""The ops that have a rule."""
