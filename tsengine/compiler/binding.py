@@ -180,12 +180,12 @@ class Binding:
         made: list[Instruction] = []
         stretch: list[tuple[list[int], Instruction]] = []
         for step in steps:
-            own = Instruction(self._call(step), step)
             if step.id in rows:
+                own = Instruction(self._twin(step), step)
                 stretch += [(row, own) for row in rows[step.id]]
                 continue
             made += self._stretch(stretch)
-            made.append(own)
+            made.append(Instruction(self._call(step), step))
             stretch = []
         return [*made, *self._stretch(stretch)]
 
@@ -194,6 +194,28 @@ class Binding:
             return []
         code = self.encoder.code([row for row, _ in rows])
         return [Stretch(self.encoder.machine, code, self.pointers, [own for _, own in rows])]
+
+    def _twin(self, step: Step) -> Call:
+        """The step's own call, after the views that it reads and that no run takes."""
+        call = self._call(step)
+        views = [self._returning(view) for view in self._views_of(step)]
+
+        def twin(values: Values) -> None:
+            for view in views:
+                view(values)
+            call(values)
+
+        return twin if views else call
+
+    def _views_of(self, step: Step) -> list[Step]:
+        """The views between a step and what lies in memory, the inner ones first."""
+        found, pending = dict[int, Step](), list(step.inputs)
+        while pending:
+            source = self._steps[pending.pop()]
+            if self.memory.places[source.id].kind == "view" and self.template[self.slot[source.id]] is None:
+                found[source.id] = source
+                pending += source.inputs[:1]
+        return [found[item] for item in sorted(found)]
 
     def _call(self, step: Step) -> Call:
         if step.is_update:

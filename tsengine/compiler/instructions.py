@@ -75,9 +75,11 @@ class Stretch(Instruction):
             refused = self._machine(self._code[begin:end], self._pointers)
             if refused < 0:
                 return
-            self._failed = self._rows[begin + refused]
+            begin += refused
+            self._failed = self._rows[begin]
             self._failed.run(values)
-            begin += refused + 1
+            while begin < end and self._rows[begin] is self._failed:
+                begin += 1
 
 
 def execute(instructions: Sequence[Instruction], values: Values, watch: Watch | None = None) -> None:

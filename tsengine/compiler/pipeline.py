@@ -36,6 +36,8 @@ def compile_program(
     if unknown:
         raise ValueError(f"there is no pass {', '.join(unknown)}; the passes are {', '.join(PASSES)}")
     program = prune(fetches, feeds)
+    if checked:
+        verify(program, "prune")
     for name, apply_pass in _OPTIONAL.items():
         if name not in disable:
             program = apply_pass(program)

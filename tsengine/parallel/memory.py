@@ -49,9 +49,14 @@ class Memory:
 
     def __init__(self, places: Mapping[str, Place], file: int, size: int) -> None:
         self._map, self._places = mmap.mmap(file, size), dict(places)
-        self._arrays = {
-            name: np.ndarray(place.shape, place.dtype, self._map, place.offset) for name, place in places.items()
-        }
+        self._arrays = {name: self._array(place) for name, place in places.items()}
+
+    def _array(self, place: Place) -> Array:
+        """np.frombuffer keeps the map from being closed under its array; an ndarray made of the map would not."""
+        count = place.bytes // np.dtype(place.dtype).itemsize
+        if not count:
+            return np.empty(place.shape, place.dtype)
+        return np.frombuffer(self._map, place.dtype, count, place.offset).reshape(place.shape)
 
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tsengine.kernels import resolved
 from tsengine.parallel.checkpoint import latest_checkpoint
 from tsengine.parallel.errors import TrainingFailure
 from tsengine.parallel.memory import Memory, create, lay_out
@@ -39,7 +40,7 @@ class Trainer:
     shard_rows        rows of a shard, padding included
     checkpoints       folder for checkpoints, or None; a training of the same `run` goes on from the newest there
     checkpoint_every  steps; the last step is always kept
-    run               what identifies the run (JSON); a checkpoint of another run, or other shards, is refused
+    run               what identifies the run (JSON); a checkpoint of another run, other shards or kernels is refused
     on_step           called in this process after every step
     stall_timeout_s   a rank that keeps the others waiting longer is named and everything ends
     steps             make no more than so many, counted from the beginning of the run
@@ -86,7 +87,7 @@ class Trainer:
 
     def settings(self) -> dict[str, Any]:
         """What every worker is told."""
-        run = {**self.run, "shards": self.shards, "shard_rows": self.shard_rows}
+        run = {**self.run, "shards": self.shards, "shard_rows": self.shard_rows, "kernels": resolved(None)}
         return {
             "program": self.program,
             "spec": dict(self.spec),

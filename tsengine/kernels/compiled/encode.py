@@ -18,8 +18,6 @@ from tsengine.kernels.compiled.machine import Kernel
 
 Row = list[int]
 Rule = Callable[[Step, Operand, Sequence[Operand]], list[Row] | None]
-SMALL_PRODUCT = 6_000
-"""Multiplications up to which plain loops beat a BLAS call."""
 
 
 def rows_of(step: Step, out: Operand, inputs: Sequence[Operand | None]) -> list[Row] | None:
@@ -106,7 +104,7 @@ def _strides(matrix: Operand) -> tuple[int, int]:
 
 def _way(m: int, n: int, k: int, a: Operand, b: Operand) -> int:
     matrices = all(1 in _strides(item) and min(_strides(item)) > 0 for item in (a, b))
-    if k == 1 or m * n * k <= SMALL_PRODUCT or not matrices:
+    if k == 1 or not matrices:
         return products.LOOPS
     if n == 1:
         return products.RIGHT_VECTOR
@@ -227,3 +225,5 @@ _RULES: dict[str, Rule] = {
     "concat": _concat,
     "snapshot": _snapshot,
 }
+TAKEN = frozenset(_RULES)
+"""The ops that have a rule."""

@@ -43,13 +43,14 @@ class Kernel:
         self.function = function
 
     @cached_property
-    def _compiled(self) -> Any:
+    def compiled(self) -> Any:
+        """As Numba made it."""
         return cfunc(_SIGNATURE, cache=True, error_model="numpy")(self.function)
 
     @property
     def address(self) -> int:
         """Where its machine code lies."""
-        return int(self._compiled.address)
+        return int(self.compiled.address)
 
 
 @intrinsic

@@ -62,9 +62,9 @@ def reduce(row: Any, p: Any) -> int:
 
 
 @function
-def _largest(x: Any) -> Any:
-    found = x[0]
-    for i in range(1, len(x)):
+def _largest(x: Any, begin: int, n: int) -> Any:
+    found = x[begin]
+    for i in range(begin + 1, begin + n):
         if x[i] > found or x[i] != x[i]:
             found = x[i]
     return found
@@ -73,24 +73,30 @@ def _largest(x: Any) -> Any:
 @function
 def _shifted(out: Any, x: Any, rows: int, n: int) -> None:
     """exp(x - the largest of its row); the exponentials of all rows in one loop, because rows may be short."""
-    for row in range(rows):
-        line, other = out[row * n : (row + 1) * n], x[row * n : (row + 1) * n]
-        top = _largest(other)
-        for i in range(n):
-            line[i] = other[i] - top
+    for begin in range(0, rows * n, n):
+        top = _largest(x, begin, n)
+        for i in range(begin, begin + n):
+            out[i] = x[i] - top
     whole = out[: rows * n]
     for i in range(rows * n):
         whole[i] = exponential(whole[i])
 
 
 @function
+def _row_total(x: Any, begin: int, n: int) -> float:
+    total = 0.0
+    for i in range(begin, begin + n):
+        total += x[i]
+    return total
+
+
+@function
 def _softmax(out: Any, x: Any, rows: int, n: int) -> None:
     _shifted(out, x, rows, n)
-    for row in range(rows):
-        line = out[row * n : (row + 1) * n]
-        share = like(line[0], 1) / like(line[0], _total(line))
-        for i in range(n):
-            line[i] *= share
+    for begin in range(0, rows * n, n):
+        share = like(out[0], 1) / like(out[0], _row_total(out, begin, n))
+        for i in range(begin, begin + n):
+            out[i] *= share
 
 
 @Kernel
@@ -114,9 +120,9 @@ def _log_likelihood(out: Any, x: Any, labels: Any, rows: int, n: int) -> int:
             label = labels[first + row]
             if label < 0 or label >= n:
                 return 1
-            line = x[(first + row) * n : (first + row + 1) * n]
-            total = _total(powers[row * n : (row + 1) * n])
-            out[first + row] = (line[label] - _largest(line)) - math.log(total)
+            begin = (first + row) * n
+            total = math.log(_row_total(powers, row * n, n))
+            out[first + row] = (x[begin + label] - _largest(x, begin, n)) - total
     return 0
 
 
