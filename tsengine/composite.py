@@ -9,7 +9,8 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from tsengine.errors import GraphError, ShapeError
-from tsengine.graph import Node, refusal
+from tsengine.graph import Node
+from tsengine.sites import refusal
 from tsengine.specs import spec_of
 
 P = ParamSpec("P")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import FeedError, FeedKeyError
-from tsengine.graph import Graph, Node, describe, format_site, user_site
+from tsengine.graph import Graph, Node
+from tsengine.sites import describe, format_site, user_site
 from tsengine.specs import Array, fits, format_shape
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from tsengine.errors import FetchError
-from tsengine.graph import Graph, Node, describe, format_site, user_site
+from tsengine.graph import Graph, Node
 from tsengine.indexed_slices import IndexedSlices, IndexedSlicesValue
+from tsengine.sites import describe, format_site, user_site
 
 
 class Fetches:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tsengine.errors import GradientError
-from tsengine.graph import Graph, Node, ancestors, apply, describe, format_site, user_site
+from tsengine.graph import Graph, Node, ancestors, apply
 from tsengine.indexed_slices import IndexedSlices, concatenate
 from tsengine.ops.elementwise import add_n, cast
 from tsengine.ops.shape import ones_like, reshape_like
 from tsengine.scopes import get_default_graph
+from tsengine.sites import describe, format_site, user_site
 from tsengine.specs import fits
 from tsengine.variables import Variable
 

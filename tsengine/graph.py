@@ -6,8 +6,6 @@ order everywhere in the engine.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tsengine.arrays import to_array
 from tsengine.errors import GraphError, ShapeError
+from tsengine.operators import Operators
 from tsengine.ops.registry import REGISTRY, OpDef
 from tsengine.ops.sources import CONSTANT
 from tsengine.scopes import DefaultGraph, Names, NameScope, get_default_graph
-from tsengine.specs import DEFAULT_FLOAT, Array, Shape, Spec, spec_of
+from tsengine.sites import describe, format_site, refusal, user_site, with_spec
+from tsengine.specs import Shape, Spec
 from tsengine.store import VariableStore
 
 if TYPE_CHECKING:
     from tsengine.variables import Variable
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-
-class Node:
+class Node(Operators):
     """One application of a primitive; also the handle of its result, with Python's operators.
 
     Fields: graph, id (topological), op, inputs, attrs, spec (None for an operation without a result), name, site (the
@@ -36,8 +35,6 @@ class Node:
     """
 
     __slots__ = ("graph", "id", "op", "inputs", "attrs", "spec", "name", "site", "control")
-    __iter__ = None  # otherwise __getitem__ would make a node iterable for ever
-    __hash__ = object.__hash__  # `==` builds a node; as a key of a dictionary a node is itself
 
     def __init__(
         self, graph: Graph, op: OpDef, inputs: tuple[Node, ...], attrs: dict[str, Any], spec: Spec | None, name: str
@@ -66,86 +63,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.op.name} '{self.name}' {self.spec if self.spec is not None else 'operation'}>"
-
-    def __bool__(self) -> bool:
-        raise TypeError(f"{describe(self)} has no truth value before a session runs it; use tsengine.where")
-
-    def __add__(self, other: Any) -> Node:
-        return binary("add", self, other)
-
-    def __radd__(self, other: Any) -> Node:
-        return binary("add", other, self)
-
-    def __sub__(self, other: Any) -> Node:
-        return binary("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Node:
-        return binary("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Node:
-        return binary("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Node:
-        return binary("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Node:
-        return binary("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Node:
-        return binary("divide", other, self)
-
-    def __mod__(self, other: Any) -> Node:
-        return binary("floor_mod", self, other)
-
-    def __pow__(self, other: Any) -> Node:
-        return binary("pow", self, other)
-
-    def __matmul__(self, other: Any) -> Node:
-        return apply("matmul", self, as_node(other, self.dtype, self.graph), transpose_a=False, transpose_b=False)
-
-    def __rmatmul__(self, other: Any) -> Node:
-        return apply("matmul", as_node(other, self.dtype, self.graph), self, transpose_a=False, transpose_b=False)
-
-    def __neg__(self) -> Node:
-        return apply("negative", self)
-
-    def __abs__(self) -> Node:
-        return apply("abs", self)
-
-    def __lt__(self, other: Any) -> Node:
-        return binary("less", self, other)
-
-    def __le__(self, other: Any) -> Node:
-        return binary("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> Node:
-        return binary("greater", self, other)
-
-    def __ge__(self, other: Any) -> Node:
-        return binary("greater_equal", self, other)
-
-    def __eq__(self, other: Any) -> Node:  # type: ignore[override]
-        return binary("equal", self, other)
-
-    def __ne__(self, other: Any) -> Node:  # type: ignore[override]
-        return binary("not_equal", self, other)
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Node:
-        """`np.exp(node)` and `array * node` build nodes."""
-        from tsengine.ops.numpy_functions import of_ufunc
-
-        return of_ufunc(ufunc, method, inputs, options)
-
-    def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Node:
-        """`np.sum(node, axis=0)` builds a node."""
-        from tsengine.ops.numpy_functions import of_function
-
-        return of_function(function, inputs, options)
-
-    def __getitem__(self, key: Any) -> Node:
-        from tsengine.ops.slicing import getitem
-
-        return getitem(self, key)
 
 
 class Graph:
@@ -222,7 +139,7 @@ class Graph:
         try:
             result = op.infer(*[_input_spec(op, node) for node in inputs], **attrs)
         except ShapeError as error:
-            raise GraphError(refusal(full, op.name, map(_with_spec, inputs), error)) from None
+            raise GraphError(refusal(full, op.name, map(with_spec, inputs), error)) from None
         return Node(self, op, inputs, attrs, result, full)
 
     def need_own(self, nodes: Iterable[Any], wanted_by: str) -> None:
@@ -242,11 +159,6 @@ def _input_spec(op: OpDef, node: Node) -> Spec | None:
     if node.spec is None and op.update is None:
         raise ShapeError(f"'{node.name}' is an operation and has no value")
     return node.spec
-
-
-def refusal(name: str, op: str, inputs: Iterable[str], why: object) -> str:
-    """Why a node cannot be made, with its name, op, inputs and the user's line."""
-    return f"'{name}' (op {op}, inputs {', '.join(inputs) or 'none'}, at {format_site(user_site())}): {why}"
 
 
 def apply(op: str | OpDef, *inputs: Node, name: str | None = None, **attrs: Any) -> Node:
@@ -278,58 +190,9 @@ def as_node(value: Any, dtype: DTypeLike | None = None, graph: Graph | None = No
     return (graph or get_default_graph()).create(CONSTANT, (), {"value": array}, None)
 
 
-def to_array(value: Any, dtype: DTypeLike | None = None, beside: Node | None = None) -> Array:
-    """A read-only copy as an array. Python floats are float32 and ints int32 by default, arrays keep their dtype.
-
-    A dtype asked for takes what it can hold by kind: 1 becomes 1.0, 0.5 does not become 0.
-    """
-    try:
-        array = np.array(value)
-        if array.dtype.kind not in "fiub":
-            raise ShapeError(f"must be numbers or bools, got {type(value).__name__} of dtype {array.dtype}")
-        array = _in_dtype(array, dtype, python=not isinstance(value, np.ndarray | np.generic))
-    except (ValueError, OverflowError) as error:
-        other = "" if beside is None else f" beside {describe(beside)} of {beside.spec}"
-        raise GraphError(f"a constant{other}, at {format_site(user_site())}: {error}") from None
-    array.flags.writeable = False
-    return array
-
-
-def _in_dtype(array: Array, dtype: DTypeLike | None, python: bool) -> Array:
-    if dtype is None:
-        usual = {"f": DEFAULT_FLOAT, "i": np.dtype(np.int32)} if python else {}
-        return array.astype(usual.get(array.dtype.kind, array.dtype), copy=False)
-    if array.size and not np.can_cast(array.dtype, dtype, "same_kind"):
-        raise ShapeError(f"{spec_of(array)} does not become {np.dtype(dtype).name} without loss; cast it yourself")
-    return array.astype(dtype, copy=False)
-
-
 def constant(value: Any, dtype: DTypeLike | None = None, name: str | None = None) -> Node:
     """A fixed array in the default graph. Python floats are float32, ints int32; arrays keep their dtype."""
     return get_default_graph().create(CONSTANT, (), {"value": to_array(value, dtype)}, name)
-
-
-def user_site() -> tuple[str, int]:
-    """File and line of the innermost caller outside the engine."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
-
-
-def format_site(site: tuple[str, int]) -> str:
-    """`file.py:12`."""
-    return f"{site[0]}:{site[1]}"
-
-
-def describe(node: Node) -> str:
-    """A node in words for an error: name, op, inputs with shapes, where the user made it."""
-    given = ", ".join(map(_with_spec, node.inputs))
-    return f"'{node.name}' (op {node.op.name}, inputs {given or 'none'}, made at {format_site(node.site)})"
-
-
-def _with_spec(node: Node) -> str:
-    return f"'{node.name}' {node.spec or 'operation'}"
 
 
 def pulled_in(targets: list[Node], stop: frozenset[int] = frozenset()) -> list[Node]:

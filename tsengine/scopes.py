@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tsengine.errors import GraphError
+from tsengine.sites import format_site, user_site
 
 if TYPE_CHECKING:
     from tsengine.graph import Graph, Node
@@ -65,7 +66,8 @@ class Names:
         """`name` under the open scope, with _1, _2, ... appended where it is taken."""
         if not _VALID_NAME.fullmatch(name):
             raise GraphError(
-                f"'{name}' is not a name: it must be of letters, digits, '_', '.', and not first '-' or '/'{_here()}"
+                f"'{name}' is not a name: it must be of letters, digits, '_', '.', and not first '-' or '/', "
+                f"at {format_site(user_site())}"
             )
         return self._claim(self.scope + name)
 
@@ -79,12 +81,6 @@ class Names:
         self._taken[full] = count + 1
         self._taken[candidate] = 1
         return candidate
-
-
-def _here() -> str:
-    from tsengine.graph import format_site, user_site
-
-    return f", at {format_site(user_site())}"
 
 
 class NameScope:

@@ -21,10 +21,11 @@ from tsengine.compiler.program import Program
 from tsengine.errors import GraphError, ManyPlans
 from tsengine.feeds import check_key, fed_array
 from tsengine.fetches import Fetches
-from tsengine.graph import Graph, Node, pulled_in, user_site
+from tsengine.graph import Graph, Node, pulled_in
 from tsengine.kernels import encoder, resolved
 from tsengine.profile import Profile
 from tsengine.scopes import get_default_graph
+from tsengine.sites import user_site
 from tsengine.specs import Array, spec_of
 
 _SHAPES_KEPT = 16

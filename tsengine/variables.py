@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tsengine.arrays import to_array
 from tsengine.errors import GraphError
-from tsengine.graph import Graph, Node, apply, format_site, to_array, user_site
+from tsengine.graph import Graph, Node, apply
 from tsengine.initializers import Constant, Given, Initializer
 from tsengine.ops.sources import PLACEHOLDER, VARIABLE_READ
 from tsengine.scopes import get_default_graph
+from tsengine.sites import format_site, user_site
 from tsengine.specs import DEFAULT_FLOAT, Array, Spec, spec
 from tsengine.store import Declaration
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tsengine.errors import ExportError
-from tsengine.graph import Node, ancestors, describe
+from tsengine.graph import Node, ancestors
 from tsengine.onnx.builder import Builder
+from tsengine.sites import describe
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import GradientError, GraphError
-from tsengine.graph import Graph, Node, apply, describe, format_site, user_site
+from tsengine.graph import Graph, Node, apply
 from tsengine.ops.registry import REGISTRY, op
 from tsengine.ops.shape import reshape, reshape_like
 from tsengine.scopes import get_default_graph
+from tsengine.sites import describe, format_site, user_site
 from tsengine.specs import DEFAULT_FLOAT, Array, Spec, fits, format_shape
 
 Numeric = Callable[..., Any]

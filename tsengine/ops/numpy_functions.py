@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import GraphError
-from tsengine.graph import Node, as_nodes, format_site, user_site
+from tsengine.graph import Node, as_nodes
 from tsengine.ops import activations, elementwise, linear, reduce, shape, slicing
+from tsengine.sites import format_site, user_site
 
 Build = Callable[..., Node]
 

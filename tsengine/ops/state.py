@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import GraphError, ShapeError
-from tsengine.graph import Node, apply, as_node, describe, format_site, user_site
+from tsengine.graph import Node, apply, as_node
 from tsengine.kernels.rows import check_ids, dedupe
 from tsengine.ops.registry import op
+from tsengine.sites import describe, format_site, user_site
 from tsengine.specs import Array, Shape, Spec, fits, format_shape, need_kind, need_rank
 from tsengine.store import VariableStore
 from tsengine.variables import Variable

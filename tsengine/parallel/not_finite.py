@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.graph import Node, ancestors, describe
+from tsengine.graph import Node, ancestors
 from tsengine.session import Session
+from tsengine.sites import describe
 from tsengine.specs import Array
 
 

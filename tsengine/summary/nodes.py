@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tsengine.errors import SummaryError
-from tsengine.graph import Graph, Node, describe, format_site, user_site
+from tsengine.graph import Graph, Node
 from tsengine.scopes import get_default_graph
+from tsengine.sites import describe, format_site, user_site
 
 
 class Summaries(NamedTuple):

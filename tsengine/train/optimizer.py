@@ -9,10 +9,11 @@ import numpy as np
 
 from tsengine.errors import GradientError
 from tsengine.gradients import Gradient, gradient_stop, gradients
-from tsengine.graph import Node, apply, describe
+from tsengine.graph import Node, apply
 from tsengine.indexed_slices import IndexedSlices
 from tsengine.initializers import Constant
 from tsengine.ops.state import assign_add, group
+from tsengine.sites import describe
 from tsengine.train.adagrad import RowWiseAdagrad
 from tsengine.train.clipping import Pair, Transform
 from tsengine.train.rules import Rule, Slot
