@@ -151,4 +151,4 @@ def test_every_primitive_of_a_graph_is_registered_by_the_import() -> None:
     )
     count, *places = said(code)
     assert int(count) > 100
-    assert places and all("/compiler/" in place for place in places)
+    assert places and all("/compiler/" in place or "/ops/fused.py" in place for place in places)

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tsengine.compiler import fused
 from tsengine.compiler.program import Program, Step
+from tsengine.ops import fused
 from tsengine.ops.registry import REGISTRY
 
 Pattern = Callable[[Step, "_Seen"], Step | None]
