@@ -147,7 +147,7 @@ def test_every_primitive_of_a_graph_is_registered_by_the_import() -> None:
         "    folder = importlib.import_module('tsengine.' + package)\n"
         "    for found in pkgutil.iter_modules(folder.__path__, folder.__name__ + '.'):\n"
         "        importlib.import_module(found.name)\n"
-        "print(len(before), *[REGISTRY[name].where for name in set(REGISTRY) - before])"
+        "print(len(before), *[REGISTRY[name].where.replace(' ', '_') for name in set(REGISTRY) - before])"
     )
     count, *places = said(code)
     assert int(count) > 100
