@@ -62,7 +62,9 @@ def with_here(message: str, make: Make) -> str:
     """The message with HERE for the lines of the row, and of what it calls in this file."""
     codes = [function.__code__ for function in (make, run, elsewhere)]
     lines = {line for code in codes for _, _, line in code.co_lines() if line is not None}
-    return re.sub(rf"{re.escape(__file__)}:(\d+)", lambda found: "HERE" if int(found[1]) in lines else found[0], message)
+    return re.sub(
+        rf"{re.escape(__file__)}:(\d+)", lambda found: "HERE" if int(found[1]) in lines else found[0], message
+    )
 
 
 # --- feeds
