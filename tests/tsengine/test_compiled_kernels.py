@@ -168,6 +168,25 @@ def test_a_second_step_in_the_same_run_has_the_next_rate() -> None:
     np.testing.assert_array_equal(learned[1], learned[0])
 
 
+def test_ids_that_one_table_does_not_take_are_numbered_for_the_next() -> None:
+    learned = []
+    for kernels in ("numba", "numpy"):
+        with ts.Graph().as_default() as graph:
+            ids = ts.placeholder(np.int64, [None])
+            tables = [ts.Variable(np.ones((5, 2), np.float32), name=name) for name in ("all", "given")]
+            steps = [
+                Optimizer(GradientDescent(), 0.5, tables=rule, name=f"by_{type(rule).__name__}").minimize(
+                    ts.reduce_sum(ts.gather(table, ids)), [table]
+                )
+                for table, rule in zip(tables, (Adam(), LazyAdam()), strict=True)
+            ]
+        session = ts.Session(graph, kernels=kernels)
+        for _ in range(2):
+            session.run(steps, {ids: [3, 0, 3]})
+        learned.append(session.run(tables))
+    np.testing.assert_allclose(learned[0], learned[1], rtol=1e-5)
+
+
 def test_values_that_move_between_runs_are_found() -> None:
     w, x = ts.Variable(np.ones(3, np.float32), name="w"), ts.placeholder("float32", [3])
     session = ts.Session(kernels="numba")

@@ -12,6 +12,7 @@ from tsengine.kernels.compiled.encode import Row, row, rows_of
 from tsengine.kernels.compiled.machine import code_of, run
 from tsengine.kernels.compiled.optimizers import Constants, Numbering
 from tsengine.specs import Array
+from tsengine.train.rules import Rule
 
 Variables = Callable[[str], Operand]
 
@@ -58,17 +59,22 @@ class Encoder:
         constants = self._constants(attrs)
         if step.op.name == "apply_dense":
             return optimizers.dense(attrs["rule"], parameter, slots, inputs[0], constants)
+        return self._rows(attrs["rule"], parameter, slots, inputs, constants)
+
+    def _rows(
+        self, rule: Rule, parameter: Operand, slots: list[Operand], inputs: Sequence[Operand], constants: Constants
+    ) -> list[Row] | None:
+        """The ids are numbered once for all tables of that many rows that they look into."""
         values, ids = inputs
-        made = list[Row]()
-        if (ids, parameter.shape[:1]) not in self._numbered:
-            fresh = Numbering.of(ids, parameter.shape[0]) if parameter.shape else None
-            if fresh is None:
-                return None
-            self._numbered[ids, parameter.shape[:1]] = fresh
-            made += fresh.made
-        numbering = self._numbered[ids, parameter.shape[:1]]
-        found = optimizers.rows(attrs["rule"], parameter, slots, values, numbering, constants, self._kept)
-        return None if found is None else [*made, *found]
+        known = (ids, parameter.shape[:1])
+        numbering = self._numbered.get(known) or (Numbering.of(ids, parameter.shape[0]) if parameter.shape else None)
+        if numbering is None:
+            return None
+        found = optimizers.rows(rule, parameter, slots, values, numbering, constants, self._kept)
+        if found is None or known in self._numbered:
+            return found
+        self._numbered[known] = numbering
+        return [*numbering.made, *found]
 
     def _constants(self, attrs: dict[str, Any]) -> Constants:
         wanted = (attrs["rule"], attrs["counter"], attrs["learning_rate"])
