@@ -187,6 +187,34 @@ def test_ids_that_one_table_does_not_take_are_numbered_for_the_next() -> None:
     np.testing.assert_allclose(learned[0], learned[1], rtol=1e-5)
 
 
+def test_a_bias_of_one_number_and_shapes_that_do_not_fit_are_left_to_the_twins() -> None:
+    x, w = ts.placeholder("float32", [None, 3]), np.ones((3, 70), np.float32)
+    b, weight = ts.placeholder("float32", [None]), ts.placeholder("float32", [None, 70])
+    y = ts.relu(ts.bias_add(x @ w, b))
+    (slope,) = ts.gradients(y, [x], [weight])
+    session, feeds = ts.Session(kernels="numba"), {x: np.ones((4, 3)), b: [7.0]}
+    np.testing.assert_array_equal(session.run(y, feeds), np.full((4, 70), 10.0))
+    assert isinstance(slope, ts.Node)
+    with pytest.raises(ExecutionError, match=r"made at .* failed: "):
+        session.run(slope, {**feeds, weight: np.ones((9, 70))})
+
+
+def test_a_step_that_is_set_in_the_run_is_the_one_that_counts() -> None:
+    learned = []
+    for kernels in ("numba", "numpy"):
+        with ts.Graph().as_default() as graph:
+            w = ts.Variable(np.zeros(2, np.float32))
+            optimizer = Optimizer(GradientDescent(), lambda step: float(step))
+            first = optimizer.minimize(ts.reduce_sum(w))
+            later = [ts.assign(graph.variables["optimizer/step"], 5), optimizer.minimize(ts.reduce_sum(w))]
+        session = ts.Session(graph, kernels=kernels)
+        session.run(first)
+        session.run(later)
+        learned.append(session.run(w))
+    np.testing.assert_array_equal(learned[0], learned[1])
+    np.testing.assert_array_equal(learned[0], [-5.0, -5.0])
+
+
 def test_values_that_move_between_runs_are_found() -> None:
     w, x = ts.Variable(np.ones(3, np.float32), name="w"), ts.placeholder("float32", [3])
     session = ts.Session(kernels="numba")

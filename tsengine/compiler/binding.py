@@ -113,6 +113,8 @@ class Binding:
         rows: dict[int, Rows] = {}
         for step in self.program.steps:
             inputs = [self._operand(item) for item in step.inputs] if not step.op.source else []
+            if step.op.name == "group":
+                continue
             if step.is_update:
                 found = encoder.update(step, inputs, self._variable)
             elif self.memory.places[step.id].kind == "buffer":

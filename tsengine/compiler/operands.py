@@ -61,7 +61,10 @@ def viewed(step: Step, source: Operand, others: Mapping[int, Array]) -> Operand 
     if not source.contiguous:
         return None
     model = np.empty(source.shape, source.dtype)  # memory that is reserved and never touched
-    view = step.op.view(model, *(others[place] for place in range(1, len(step.inputs))), **step.attrs)
+    try:
+        view = step.op.view(model, *(others[place] for place in range(1, len(step.inputs))), **step.attrs)
+    except ValueError:
+        return None  # the run will say it, with the node's name
     if view.size and not np.may_share_memory(view, model):
         return None
     return _described(view, source.base, source.offset + address_of(view) - address_of(model))

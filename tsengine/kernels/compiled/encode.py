@@ -37,12 +37,19 @@ def row(kernel: Kernel, arrays: Sequence[Operand], *numbers: int) -> Row:
 
 
 def _elementwise(step: Step, out: Operand, inputs: Sequence[Operand]) -> list[Row] | None:
+    if not all(_spreads(item.shape, out.shape) for item in inputs):
+        return None
     lines = collapsed(out.shape, [aligned(item, out.shape) for item in inputs])
     if lines is None or any(item.dtype != out.dtype for item in inputs):
         return None
     (rows, columns), strides = lines
     facts = [FUNCTIONS[step.op.name], rows, columns, len(inputs), *strides[0], *strides[-1]]
     return [row(elementwise, (out, inputs[0], inputs[-1]), out.dtype.itemsize, *facts)]
+
+
+def _spreads(shape: tuple[int, ...], over: tuple[int, ...]) -> bool:
+    """Whether a shape broadcasts to another; where a shape rule has not made sure, the twin says what is wrong."""
+    return len(shape) <= len(over) and all(a in (1, b) for a, b in zip(shape[::-1], over[::-1], strict=False))
 
 
 def aligned(item: Operand, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -85,6 +92,8 @@ def _product(step: Step, out: Operand, inputs: Sequence[Operand]) -> list[Row] |
     if len(a.shape) != 2 or len(b.shape) != 2 or 0 in (*a.shape, *b.shape):
         return None
     m, k, n = *a.shape, b.shape[1]
+    if out.shape != (m, n) or (bias is not None and bias.shape != (n,)):
+        return None
     way = _way(m, n, k, a, b)
     name = "gemm" if way == products.GEMM else "gemv"
     place = 0 if way == products.LOOPS else blas.routine(("s" if out.dtype.itemsize == 4 else "d") + name)
@@ -103,12 +112,18 @@ def _strides(matrix: Operand) -> tuple[int, int]:
 
 
 def _way(m: int, n: int, k: int, a: Operand, b: Operand) -> int:
-    matrices = all(1 in _strides(item) and min(_strides(item)) > 0 for item in (a, b))
+    matrices = all(_is_matrix(item) for item in (a, b))
     if k == 1 or not matrices:
         return products.LOOPS
     if n == 1:
         return products.RIGHT_VECTOR
     return products.LEFT_VECTOR if m == 1 else products.GEMM
+
+
+def _is_matrix(item: Operand) -> bool:
+    """Whether BLAS has a form for it: lines without gaps that do not overlap."""
+    (rows, columns), (outer, inner) = item.shape, _strides(item)
+    return (inner == 1 and outer >= columns) or (outer == 1 and inner >= rows)
 
 
 def _reduced(step: Step, out: Operand, inputs: Sequence[Operand]) -> list[Row] | None:
@@ -130,7 +145,7 @@ def _sum(out: Operand, x: Operand, axes: list[int], mean: bool) -> list[Row] | N
     if not axes or not x.contiguous or axes != list(range(axes[0], axes[-1] + 1)) or x.dtype != out.dtype:
         return None
     sizes = [math.prod(part) for part in (x.shape[: axes[0]], x.shape[axes[0] : axes[-1] + 1], x.shape[axes[-1] + 1 :])]
-    if not sizes[1]:
+    if not sizes[1] or math.prod(out.shape) != sizes[0] * sizes[2]:
         return None
     return [row(reductions.reduce, (out, x), x.dtype.itemsize, *sizes, sizes[1] if mean else 1)]
 
@@ -144,7 +159,7 @@ def _softmax(step: Step, out: Operand, inputs: Sequence[Operand]) -> list[Row] |
 
 def _likelihood(step: Step, out: Operand, inputs: Sequence[Operand]) -> list[Row] | None:
     logits, labels = inputs
-    if not (logits.contiguous and labels.contiguous and _ids(labels)):
+    if not (logits.contiguous and labels.contiguous and _ids(labels)) or 0 in logits.shape:
         return None
     sizes = math.prod(out.shape), logits.shape[-1]
     return [row(reductions.class_log_likelihood, (out, *inputs), out.dtype.itemsize, labels.dtype.itemsize, *sizes)]
@@ -155,7 +170,7 @@ def _likelihood_gradient(step: Step, out: Operand, inputs: Sequence[Operand]) ->
     if not (labels.contiguous and _ids(labels) and probability.contiguous):
         return None
     lines = collapsed(grad.shape, [aligned(grad, grad.shape)])
-    if lines is None or lines[0][0] != 1:
+    if lines is None or lines[0][0] != 1 or labels.shape != out.shape[:-1] or not _spreads(grad.shape, labels.shape):
         return None
     facts = [out.dtype.itemsize, labels.dtype.itemsize, math.prod(out.shape[:-1]), out.shape[-1], lines[1][0][1]]
     return [row(reductions.class_log_likelihood_gradient, (out, *inputs), *facts)]

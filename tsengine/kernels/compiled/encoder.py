@@ -15,6 +15,8 @@ from tsengine.specs import Array
 from tsengine.train.rules import Rule
 
 Variables = Callable[[str], Operand]
+_ANY = ""
+"""In the place of the name of a variable: an update that may set every one."""
 
 
 class Encoder:
@@ -23,7 +25,7 @@ class Encoder:
     def __init__(self) -> None:
         self.constants: list[Constants] = []
         self._kept: list[Array] = []
-        self._counted: set[str] = set()
+        self._set: set[str] = set()
         self._numbered: dict[tuple[Operand, tuple[int, ...]], Numbering] = {}
 
     machine = staticmethod(run)
@@ -36,17 +38,17 @@ class Encoder:
     def update(self, step: Step, inputs: Sequence[Operand | None], variable: Variables) -> list[Row] | None:
         """Rows that do an update, None where the step must do it itself."""
         known = [item for item in inputs if item is not None]
-        if len(known) != len(inputs):
-            return None
-        if step.op.name == "assign_add":
-            return self._count(step, known[0], variable(step.attrs["variable"]))
-        if step.op.name not in ("apply_dense", "apply_rows") or step.attrs["counter"] in self._counted:
-            return None
+        complete = len(known) == len(inputs)
+        if step.op.name not in ("apply_dense", "apply_rows"):
+            self._set.add(step.attrs.get("variable", _ANY))
+            counts = complete and step.op.name == "assign_add"
+            return self._count(known[0], variable(step.attrs["variable"])) if counts else None
+        if not complete or self._set & {step.attrs["counter"], _ANY}:
+            return None  # the constants are those of the begin of the run, this step needs later ones
         return self._apply(step, known, variable)
 
-    def _count(self, step: Step, amount: Operand, counter: Operand) -> list[Row] | None:
-        """A scalar int64 that grows. What is applied after it in the run needs its new value."""
-        self._counted.add(step.attrs["variable"])
+    def _count(self, amount: Operand, counter: Operand) -> list[Row] | None:
+        """A scalar int64 that grows."""
         if counter.shape or amount.shape or not counter.dtype.str == amount.dtype.str == "<i8":
             return None
         return [row(moves.count, (counter, amount))]
