@@ -54,7 +54,7 @@ class _Structure:
 class Session:
     """Runs nodes of a graph. Sessions of one graph share its variables; all else is per run.
 
-    kernels: "numba" or "numpy", by default the faster that is installed; looked for at the first run.
+    kernels: "numba" or "numpy", by default the faster that is installed; loaded at the first run.
     disable: passes to leave out, of `compiler.pipeline.PASSES`.
     checked: verify the program after every pass. check_numerics: stop at the first NaN or infinity with the node that
     made it (NotFinite); NumPy's kernels run then, without `fold` and `fuse`, and runs are slower.
