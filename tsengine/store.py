@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tsengine.errors import StoreError, UninitializedVariable
-from tsengine.specs import Array, Spec, format_shape
+from tsengine.specs import Array, Spec, aligned, format_shape
 
 InitialRows = Callable[[int, int], Array]
 _FILL_ROWS = 65_536
@@ -189,7 +189,7 @@ class VariableStore:
     def _storage(self, name: str) -> Array:
         """The array that a variable has, or a fresh one for it, not yet filled."""
         declared, found = self._declared[name], self._arrays.get(name)
-        return np.empty(declared.shape, declared.dtype) if found is None else found
+        return aligned(declared.shape, declared.dtype) if found is None else found
 
     def _initialize(self, name: str) -> Array:
         declared = self._declaration(name)

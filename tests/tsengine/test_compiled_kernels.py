@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -253,9 +255,11 @@ def test_rows_of_shards_are_summed_by_their_owners(shards: int) -> None:
     for rank in range(2):
         found = []
         for calls in (Calls(), CompiledCalls()):
-            own, sums = calls.owned(counts, rows, values, 64, rank, 2)
-            order = np.argsort(own)
-            found.append((own[order], sums[order]))
+            own = calls.owned(counts, rows, 64, rank, 2)
+            sums = np.full((len(own.rows), 2), np.nan, np.float32)
+            own.sum(values, sums)
+            order = np.argsort(own.rows)
+            found.append((own.rows[order], sums[order]))
         np.testing.assert_array_equal(found[0][0], found[1][0])
         np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)
         assert ((found[0][0] // 64) % 2 == rank).all()
@@ -291,6 +295,22 @@ def test_a_second_process_compiles_nothing() -> None:
     for _ in range(2):
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.split() == ["1", "0"]
+
+
+def test_a_kernel_is_compiled_anew_when_a_part_of_it_changes(tmp_path: Path) -> None:
+    """Numba itself looks at the file of the kernel alone, and would go on with the parts of yesterday."""
+    shutil.copytree(Path(tsengine.__file__).parent, tmp_path / "tsengine", ignore=shutil.ignore_patterns("*.nb?"))
+    code = (
+        "import numpy as np; from tsengine.kernels import calls_for; from tsengine.train import GradientDescent\n"
+        "w = np.zeros(3, np.float32); calls_for('numba').apply_dense(GradientDescent(), w, {}, w + 1, 0, 1.0); print(w[0])"
+    )
+    said = []
+    for written in ("w[i] -= rate * g[i]", "w[i] -= 5 * rate * g[i]"):
+        part = tmp_path / "tsengine" / "kernels" / "compiled" / "updates.py"
+        part.write_text(part.read_text().replace("w[i] -= rate * g[i]\n", f"{written}\n", 1))
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+        said.append(run.stdout.strip())
+    assert said == ["-1.0", "-5.0"]
 
 
 def test_without_numba_it_is_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

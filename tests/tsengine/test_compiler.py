@@ -96,7 +96,7 @@ def test_fuse_takes_only_chains_that_nobody_else_reads() -> None:
     assert isinstance(grad, ts.Node)
     plan = ts.Session().plan([h, grad], {x: np.ones((2, 3))})
     assert [line.op for line in profiled([h, grad], {x: np.ones((2, 3))})].count("matmul") == 1  # the gradient's own
-    assert plan.dump().count("[shape]") >= 1  # the product of the forward pass lends its shape and is not computed
+    assert plan.dump().count("= matmul") == 1  # that of the forward pass is in the fused step alone
     product = h.inputs[0].inputs[0]
     assert "fused_linear" not in ops(compile_program([h, product], [x]))
     both = ts.Session().run([h, product, ts.shape_of(product)], {x: np.ones((2, 3))})
@@ -130,6 +130,31 @@ def test_a_sum_over_gathered_rows_becomes_a_bag_and_its_gradient_needs_only_the_
     np.testing.assert_array_equal(slope[5], [20, 26])
     np.testing.assert_array_equal(slope[0], [40, 52])
     np.testing.assert_array_equal(slope[4], [0, 0])
+
+
+def test_a_sum_to_the_shape_that_a_value_has_is_that_value_once_the_shapes_are_known() -> None:
+    x, b = ts.placeholder(np.float64, [None, 3]), ts.placeholder(np.float64, [None, 3])
+    (slope,) = ts.gradients(ts.reduce_sum(ts.square(x + b)), [b])
+    assert isinstance(slope, ts.Node)
+    session = ts.Session()
+    for rows, kept in ((2, 0), (1, 1)):
+        feeds = {x: np.ones((2, 3)), b: np.ones((rows, 3))}
+        assert session.plan(slope, feeds).dump().count("= sum_to_like") == kept
+        np.testing.assert_array_equal(session.run(slope, feeds), np.full((rows, 3), 4 * 2 / rows))
+
+
+def test_a_product_is_not_made_for_a_part_of_a_concatenation_that_no_gradient_needs() -> None:
+    left, right = ts.Variable(np.ones((4, 3))), ts.placeholder(np.float64, [None, 2])
+    w = ts.Variable(np.arange(20.0).reshape(5, 4))
+    loss = ts.reduce_sum(ts.square(ts.concat([left, right], axis=1) @ w))
+    (grad,) = ts.gradients(loss, [left])
+    feeds = {right: np.full((4, 2), 0.5)}
+    assert isinstance(grad, ts.Node)
+    got, plain = (ts.Session(disable=names).run(grad, feeds) for names in ((), ("fuse",)))
+    np.testing.assert_allclose(got, plain, rtol=1e-12)
+    assert "fused_matmul_columns" in [line.op for line in profiled([grad], feeds)]
+    both = [item for item in ts.gradients(loss, [left, right]) if isinstance(item, ts.Node)]
+    assert "fused_matmul_columns" not in [line.op for line in profiled(both, feeds)]
 
 
 @pytest.mark.parametrize("sparse", [False, True])

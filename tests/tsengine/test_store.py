@@ -218,3 +218,12 @@ def test_random_initial_values_have_the_distribution_they_say() -> None:
     assert abs(uniform.mean() - 2) < 0.03
     assert abs(values(HeNormal(3)).std() - np.sqrt(2 / 50_000)) < 1e-4
     assert abs(np.corrcoef(normal[:-1, 0], normal[1:, 0])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("shape", [(), (7, 16), (1_000_000, 1)])
+def test_a_variable_begins_at_a_cache_line(graph: ts.Graph, shape: tuple[int, ...]) -> None:
+    """So a row of 16 numbers is one line, and not parts of two."""
+    ts.Variable(initializer=Constant(1.0), shape=shape, name="v")
+    array = graph.store.array("v")
+    assert array.shape == shape
+    assert array.__array_interface__["data"][0] % 64 == 0

@@ -17,7 +17,7 @@ from tsengine.compiler.instructions import Call, Instruction, Stretch, Values
 from tsengine.compiler.memory import MemoryPlan
 from tsengine.compiler.operands import Operand, fixed, moving, viewed
 from tsengine.compiler.program import Program, Step
-from tsengine.specs import Array, Spec, byte_size
+from tsengine.specs import Array, Spec, aligned, byte_size
 from tsengine.store import VariableStore
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Binding:
         self.bases: list[tuple[int, int | str]] = []
         self.encoder, self._store = encoder, store
         self._steps = {step.id: step for step in program.steps}
-        self._buffers = [np.empty(size, np.uint8) for size in memory.sizes]
+        self._buffers = [aligned((size,), np.uint8) for size in memory.sizes]
         self._operands: dict[int, Operand | None] = {}
         self._variable_operands: dict[str, Operand] = {}
         for step in program.steps:

@@ -1,6 +1,7 @@
 """Fuse: a table of small patterns whose inner values nobody else reads, each of which becomes one step.
 
 matmul + bias (+ activation)           -> fused_linear                    the same bits, in the result's own buffer
+concat_part(a @ b, ..., axis=1)        -> fused_matmul_columns            without the columns that nobody wants
 reduce_sum(gather(table, [B, L]), 1)   -> fused_gather_sum                no [B, L, D]
 reduce_sum(c * log_softmax(x), -1)     -> fused_log_likelihood            cross-entropy, and its gradient as
 log_softmax_gradient(g * c, p)         -> fused_log_likelihood_gradient   g * (c - p * sum(c))
@@ -70,6 +71,20 @@ def _activated(step: Step, seen: _Seen) -> Step | None:
     return _made(step, "fused_linear", inner.inputs, {**inner.attrs, "activation": step.op.name})
 
 
+def _matmul_columns(step: Step, seen: _Seen) -> Step | None:
+    product = seen.inner(step.inputs[0], "matmul")
+    if product is None or _rank(product) != 2 or _rank(seen.step(product.inputs[1])) != 2:
+        return None
+    axis, part = step.attrs["axis"], step.attrs["part"]
+    sizes = [seen.step(item).spec for item in step.inputs[1 : part + 2]]
+    widths = [size.shape[1] for size in sizes if size is not None and size.shape is not None]
+    known = [width for width in widths if width is not None]
+    if axis not in (1, -1) or len(known) < len(sizes):
+        return None
+    columns = {"begin": sum(known[:-1]), "end": sum(known)}
+    return _made(step, "fused_matmul_columns", product.inputs, {**product.attrs, **columns})
+
+
 def _gather_sum(step: Step, seen: _Seen) -> Step | None:
     found = seen.inner(step.inputs[0], "gather")
     if found is None or step.attrs["keepdims"] or step.attrs["axis"] not in (1, (1,)):
@@ -134,6 +149,7 @@ def _made(step: Step, op: str, inputs: tuple[int, ...], attrs: dict[str, Any] | 
 _PATTERNS: dict[str, tuple[Pattern, ...]] = {
     "add": (_linear,),
     **dict.fromkeys(_ACTIVATIONS, (_activated,)),
+    "concat_part": (_matmul_columns,),
     "reduce_sum": (_gather_sum, _log_likelihood),
     "select_class": (_class_log_likelihood,),
     "apply_rows": (_rows_as_they_are,),

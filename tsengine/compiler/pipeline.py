@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tsengine.kernels.compiled.encoder import Encoder
 
 _OPTIONAL: dict[str, Callable[[Program], Program]] = {"fold": fold, "rewrite": rewrite, "cse": cse, "fuse": fuse}
+SETTLING = ("fold", "rewrite", "fuse")
+"""Those that are made once more when the shapes of the feeds are known."""
 PASSES = (*_OPTIONAL, "memory")
 """The passes that `Session(disable=...)` may name, in their order; prune and schedule are part of what a run means."""
 
@@ -56,12 +58,22 @@ def bind(
     encoder: Encoder | None = None,
 ) -> Plan:
     """A plan with its buffers for feeds of these shapes."""
-    specs = _concrete(program, feed_specs)
-    if "fold" not in disable:
-        program = sweep(fold(program.with_specs(specs)), keep=program.feeds)
+    program, specs = settle(program, feed_specs, disable)
     memory = plan_memory(program, specs, reuse="memory" not in disable)
     verify_memory(program, memory)
     return Plan(program, specs, memory, store, encoder)
+
+
+def settle(
+    program: Program, feed_specs: dict[int, Spec], disable: Collection[str] = ()
+) -> tuple[Program, dict[int, Spec | None]]:
+    """The program for feeds of these shapes, some passes made once more with what is known now, and its values' specs."""
+    specs = _concrete(program, feed_specs)
+    program = program.with_specs(specs)
+    for name in SETTLING:
+        if name not in disable:
+            program = _OPTIONAL[name](program)
+    return sweep(program, keep=program.feeds), specs
 
 
 def _concrete(program: Program, feed_specs: dict[int, Spec]) -> dict[int, Spec | None]:

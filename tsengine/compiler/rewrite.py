@@ -3,6 +3,7 @@
 log(softmax(x))                       -> log_softmax(x)           finite where softmax is 0
 softmax_gradient(grad / y, y)         -> log_softmax_gradient     the gradient of the above, without 0 / 0
 identity(x), stop_gradient(x)         -> x
+sum_to_like(x, y) and its kin, x as large as y -> x
 x * 1, x / 1                          -> x                        exact in IEEE arithmetic; x + 0 is not (-0)
 negative(negative(x))                 -> x
 cast of a cast that loses nothing, to the first dtype -> x
@@ -67,6 +68,13 @@ def _itself(step: Step, made: Steps) -> int:
     return step.inputs[0]
 
 
+def _as_large_already(step: Step, made: Steps) -> int | None:
+    x, like = (made[item].spec for item in step.inputs)
+    if x is None or like is None or x.shape is None or None in x.shape or x.shape != like.shape:
+        return None
+    return step.inputs[0]
+
+
 def _times_one(step: Step, made: Steps) -> int | None:
     for kept, other in ((0, 1), (1, 0)):
         if step.op.name == "divide" and kept == 1:
@@ -112,6 +120,7 @@ _RULES: dict[str, tuple[Rewrite, ...]] = {
     "softmax_gradient": (_gradient_through_log,),
     "identity": (_itself,),
     "stop_gradient": (_itself,),
+    **dict.fromkeys(("sum_to_like", "broadcast_like", "reshape_like"), (_as_large_already,)),
     "multiply": (_times_one,),
     "divide": (_times_one,),
     "negative": (_twice_negative,),

@@ -35,7 +35,7 @@ def encoder(name: str) -> Encoder | None:
     return Encoder()
 
 
-def calls(name: str | None = None) -> Calls:
+def calls_for(name: str | None = None) -> Calls:
     """What a trainer calls outside of plans."""
     if resolved(name) == "numpy":
         from tsengine.kernels.calls import Calls

@@ -75,16 +75,24 @@ def spread(grad: Array, lengths: Array, mean: bool) -> Array:
 
 
 def dedupe(indices: Array, values: Array) -> tuple[Array, Array]:
-    """(unique rows ascending, the sum of the values of each).
+    """(unique rows ascending, the sum of the values [n, ...] of each)."""
+    unique, order, starts = distinct(indices)
+    return unique, sum_runs(values, order, starts)
 
-    Stable argsort, then np.add.reduceat: a run is summed in NumPy's order for its length (pairwise for long runs of
-    one column), which is not strictly first to last but depends on nothing besides the input.
-    """
-    if not len(indices):
-        return indices, values
+
+def distinct(indices: Array) -> tuple[Array, Array, Array]:
+    """(unique rows ascending, a stable order that sorts the indices, where in it each row begins)."""
     order = np.argsort(indices, kind="stable")
     ordered = indices[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    if len(starts) == len(indices):
-        return ordered, values[order]
-    return ordered[starts], np.add.reduceat(values[order], starts, axis=0)
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[: len(ordered)])
+    return ordered[starts], order, starts
+
+
+def sum_runs(values: Array, order: Array, starts: Array) -> Array:
+    """Sums of the values [n, ...], taken in that order, from each start to the next.
+
+    By np.add.reduceat: a run is summed in NumPy's order for its length (pairwise for long runs of one column), which is
+    not strictly first to last but depends on nothing besides the input.
+    """
+    ordered = values[order]
+    return ordered if len(starts) == len(order) else np.add.reduceat(ordered, starts, axis=0)

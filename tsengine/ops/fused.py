@@ -37,6 +37,22 @@ class _FusedLinear:
             _write(activation, out, out)
 
 
+@op("fused_matmul_columns", **_FUSED)
+class _FusedMatmulColumns:
+    """The columns [begin, end) of a @ b, made of those columns of b alone."""
+
+    @staticmethod
+    def infer(a: Spec, b: Spec, begin: int, end: int, transpose_a: bool, transpose_b: bool) -> Spec:
+        product = REGISTRY["matmul"].infer(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+        cut: Spec = product.with_shape(None if product.shape is None else (*product.shape[:-1], end - begin))
+        return cut
+
+    @staticmethod
+    def kernel(out: Array, a: Array, b: Array, begin: int, end: int, **transposes: bool) -> None:
+        columns = b[begin:end] if transposes["transpose_b"] else b[:, begin:end]
+        _write("matmul", out, a, columns, **transposes)
+
+
 @op("fused_gather_sum", **_FUSED)
 class _FusedGatherSum:
     """reduce_sum(gather(table, ids), axis=1) for ids [B, L]: a bag without padding. [B, L, D] is never made."""

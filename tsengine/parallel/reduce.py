@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.kernels import calls
+from tsengine.kernels import calls_for
+from tsengine.kernels.calls import Distinct
 from tsengine.parallel.errors import NotFinite, ProgramError
 from tsengine.parallel.memory import Memory
 from tsengine.parallel.parameters import BLOCK, Parameter, blocks_of
@@ -42,22 +43,33 @@ class Reducer:
     """
 
     def __init__(
-        self, memory: Memory, parameters: tuple[Parameter, ...], clip_global_norm: float | None, rank: int, size: int
+        self,
+        memory: Memory,
+        parameters: tuple[Parameter, ...],
+        clip_global_norm: float | None,
+        rank: int,
+        size: int,
+        same_ids: Mapping[str, str] | None = None,
     ) -> None:
+        """same_ids: for a table the first one that is always looked up by the same ids, itself perhaps."""
         self._memory, self._parameters, self._limit = memory, parameters, clip_global_norm
-        self._rank, self._size = rank, size
+        self._rank, self._size, self._same_ids = rank, size, same_ids or {}
         blocks = blocks_of(memory["gradient"].shape[1])
         self._begin, self._end = blocks * rank // size * BLOCK, blocks * (rank + 1) // size * BLOCK
-        self._calls = calls()
+        self._calls = calls_for()
         self._measured: list[_Own] = []
         self.measures = any(p.measured for p in parameters)
 
     def publish(self, shard: int, gradients: Mapping[str, Any]) -> None:
         """Put a shard's gradients where their owners find them; a table's duplicates are summed first."""
+        found: dict[str, Distinct] = {}
         for p in self._parameters:
             gradient = gradients[p.name]
             if p.table_rows:
-                self._publish_rows(p, shard, gradient.indices, gradient.values)
+                ids = self._same_ids.get(p.name, p.name)
+                if ids not in found:
+                    found[ids] = self._publish_ids(ids, shard, gradient.indices)
+                self._publish_sums(p, shard, found[ids], gradient.values)
             else:
                 self._memory["gradient"][shard, p.begin : p.begin + p.size] = np.ravel(gradient)
 
@@ -82,20 +94,24 @@ class Reducer:
                 self._apply(own, scales.get(own.parameter.name, 1.0), step)
         self._measured = []
 
-    def _publish_rows(self, p: Parameter, shard: int, indices: Array, values: Array) -> None:
-        rows, summed = self._calls.dedupe(indices.reshape(-1), values.reshape(-1, *p.shape[1:]))
-        if len(rows) > p.table_rows:
-            raise ProgramError(
-                f"a shard has gradients for {len(rows)} rows of '{p.name}', the program said {p.table_rows} at most"
-            )
-        self._memory[f"count/{p.name}"][shard, 0] = len(rows)
-        self._memory[f"rows/{p.name}"][shard, : len(rows)] = rows
-        self._memory[f"values/{p.name}"][shard, : len(rows)] = summed
+    def _publish_ids(self, ids: str, shard: int, indices: Array) -> Distinct:
+        found, rows = self._calls.distinct(indices.reshape(-1)), self._memory[f"rows/{ids}"]
+        if len(found.rows) > rows.shape[1]:
+            raise ProgramError(_too_many(found, ids, rows.shape[1]))
+        self._memory[f"count/{ids}"][shard, 0] = len(found.rows)
+        rows[shard, : len(found.rows)] = found.rows
+        return found
+
+    def _publish_sums(self, p: Parameter, shard: int, found: Distinct, values: Array) -> None:
+        if len(found.rows) > p.table_rows:
+            raise ProgramError(_too_many(found, p.name, p.table_rows))
+        found.sum(values, self._memory[f"values/{p.name}"][shard, : len(found.rows)])
 
     def _sums(self) -> Iterator[_Own]:
         """What this rank owns of each parameter, checked, and clipped by value."""
+        found: dict[str, Distinct] = {}
         for p in self._parameters:
-            own = self._own_rows(p) if p.table_rows else self._own_slice(p)
+            own = self._own_rows(p, found) if p.table_rows else self._own_slice(p)
             if not np.isfinite(own.gradient).all():
                 raise NotFinite(f"the gradient of variable '{p.name}' is NaN or infinite")
             if p.how.clip_value is not None:
@@ -112,10 +128,16 @@ class Reducer:
             total += shards[shard, first:end]
         return _Own(p, slice(first - p.begin, end - p.begin), total)
 
-    def _own_rows(self, p: Parameter) -> _Own:
-        """The rows of a table whose block is this rank's."""
-        counts, rows, values = (self._memory[f"{what}/{p.name}"] for what in ("count", "rows", "values"))
-        return _Own(p, *self._calls.owned(counts[:, 0], rows, values, BLOCK, self._rank, self._size))
+    def _own_rows(self, p: Parameter, found: dict[str, Distinct]) -> _Own:
+        """The rows of a table whose block is this rank's. found: rows of this step by the table whose ids they are."""
+        ids = self._same_ids.get(p.name, p.name)
+        if ids not in found:
+            counts, rows = self._memory[f"count/{ids}"][:, 0], self._memory[f"rows/{ids}"]
+            found[ids] = self._calls.owned(counts, rows, BLOCK, self._rank, self._size)
+        rows, values = found[ids].rows, self._memory[f"values/{p.name}"]
+        summed = np.empty((len(rows), *p.shape[1:]), values.dtype)
+        found[ids].sum(values, summed)
+        return _Own(p, rows, summed)
 
     def _show_squares(self, own: _Own) -> None:
         """The sum of squares of each block of this rank: of a dense one its elements', of a table's row by row."""
@@ -156,6 +178,10 @@ class Reducer:
             gradient += np.float32(how.weight_decay) * inside
         inside_slots = {key: slot.reshape(-1)[own.place] for key, slot in slots.items()}
         self._calls.apply_dense(how.rule, inside, inside_slots, gradient, step, how.rate(step))
+
+
+def _too_many(found: Distinct, table: str, most: int) -> str:
+    return f"a shard has gradients for {len(found.rows)} rows of '{table}', the program said {most} at most"
 
 
 def _scale(norm: float, limit: float | None) -> float:

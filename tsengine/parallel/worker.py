@@ -18,6 +18,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from tsengine.compiler.cse import cse
+from tsengine.compiler.prune import prune
 from tsengine.gradients import Gradient, gradients
 from tsengine.graph import Node
 from tsengine.indexed_slices import IndexedSlices
@@ -45,9 +47,11 @@ class Worker:
         self.settings = settings
         self.parameters = parameters_of(replica)
         self.group = SharedMemoryCommunicator(memory, rank, size, settings["stall_timeout_s"])
-        self.reducer = Reducer(memory, self.parameters, replica.clip_global_norm, rank, size)
         self._random_step = random_step_of(replica.graph)
-        self._run = self._callable()
+        slopes = self._slopes()
+        self._run = self._callable(slopes)
+        same = _same_ids(self.parameters, slopes, self._fed())
+        self.reducer = Reducer(memory, self.parameters, replica.clip_global_norm, rank, size, same)
 
     def prepare(self) -> int:
         """Fill parameters and slots (rank 0), bind them, and return the first step to make."""
@@ -114,8 +118,7 @@ class Worker:
             for key, (_, _, value) in p.slots.items():
                 self.memory[f"slot/{p.name}/{key}"][...] = value
 
-    def _callable(self) -> Callable[..., Any]:
-        slopes = self._slopes()
+    def _callable(self, slopes: Mapping[str, Gradient | None]) -> Callable[..., Any]:
         faults = [fault for p in self.parameters for fault in _faults(p, slopes[p.name])]
         if faults:
             raise ProgramError("; ".join(faults))
@@ -180,6 +183,16 @@ def _faults(p: Parameter, slope: Gradient | None) -> list[str]:
     if p.table_rows and not isinstance(slope, IndexedSlices):
         return [f"variable '{p.name}' is not only looked up by ids: leave it out of table_rows"]
     return []
+
+
+def _same_ids(
+    parameters: tuple[Parameter, ...], slopes: Mapping[str, Gradient | None], fed: list[Node]
+) -> dict[str, str]:
+    """For each table the first one with as many `table_rows` that is looked up by the same ids."""
+    tables = [(p, slope.indices) for p in parameters if isinstance(slope := slopes[p.name], IndexedSlices)]
+    values = cse(prune([ids for _, ids in tables], fed)).fetches
+    first: dict[tuple[int, int], str] = {}
+    return {p.name: first.setdefault((ids, p.table_rows), p.name) for (p, _), ids in zip(tables, values, strict=True)}
 
 
 def _report(step: ShardedStep, loss: float, seconds: float, waited: float, seen: dict[str, float]) -> dict[str, Any]:

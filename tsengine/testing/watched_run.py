@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tsengine.compiler.evaluate import evaluate
-from tsengine.compiler.pipeline import bind, compile_program
+from tsengine.compiler.pipeline import SETTLING, bind, compile_program, settle
 from tsengine.compiler.program import Program, Step
 from tsengine.errors import EngineError
 from tsengine.graph import Node
@@ -38,9 +38,10 @@ def watch_program(
     program: Program, store: VariableStore, feeds: Mapping[int, Array], disable: Collection[str] = ()
 ) -> int:
     """The same for a program that is compiled already."""
-    watch = _Watch(program)
+    specs = {item: spec_of(feeds[item]) for item in program.feeds}
+    watch = _Watch(settle(program, specs, disable)[0])
     given = [feeds[item] for item in program.feeds]
-    plan = bind(watch.program, {item: spec_of(feeds[item]) for item in program.feeds}, store, disable)
+    plan = bind(watch.program, specs, store, {*disable, *SETTLING})
     for checking in (False, True):
         watch.begin(store, feeds, checking)
         watch.end(plan.run(given, copy=False))
@@ -88,12 +89,10 @@ class _Watch:
         return replace(step, op=replace(step.op, **ways))
 
     def _kernel(self, step: Step, kernel: Rule, out: Array, *inputs: Array, **attrs: Any) -> None:
-        if self._running:  # what is constant once the shapes are known is computed before, when the plan is made
-            self._before(step, inputs)
-            self._check_place(step, out)
+        self._before(step, inputs)
+        self._check_place(step, out)
         kernel(out, *inputs, **attrs)
-        if self._running:
-            self._after(step, out)
+        self._after(step, out)
 
     def _compute(self, step: Step, compute: Rule, *inputs: Array, **attrs: Any) -> Array:
         self._before(step, inputs)

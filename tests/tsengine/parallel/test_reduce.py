@@ -17,7 +17,7 @@ from tsengine.parallel.memory import Memory
 from tsengine.parallel.not_finite import origin
 from tsengine.parallel.parameters import arrays_of, parameters_of
 from tsengine.parallel.reduce import Reducer
-from tsengine.parallel.worker import Worker
+from tsengine.parallel.worker import Worker, _same_ids
 from tsengine.train import Adam, AdamW, GradientDescent, RowWiseAdagrad, Rule
 
 
@@ -110,11 +110,12 @@ def test_more_gradient_rows_than_announced_are_refused() -> None:
     slopes: dict[str, Any] = {p.name: np.zeros(p.shape, np.float32) for p in parameters_of(replica)}
     slopes["table"] = ts.IndexedSlicesValue(np.zeros((3, 5), np.float32), np.array([1, 2, 3]))
     with pytest.raises(ProgramError, match="a shard has gradients for 3 rows of 'table', the program said 2 at most"):
-        reducer._publish_rows(parameters_of(replica)[3], 0, slopes["table"].indices, slopes["table"].values)
+        reducer.publish(0, slopes)
 
 
+@pytest.mark.parametrize("together", ["wide", "table"])
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_every_number_and_every_row_has_one_owner(size: int) -> None:
+def test_every_number_and_every_row_has_one_owner(size: int, together: str) -> None:
     """With gradient 1 in all shards, plain descent takes `shards * rate` from every used number: once, by somebody."""
     plain = Learning(GradientDescent(), 0.5)
     replica = changed(**dict.fromkeys(("table", "wide", "hidden", "out", "bias"), plain))
@@ -124,7 +125,7 @@ def test_every_number_and_every_row_has_one_owner(size: int) -> None:
     slopes: dict[str, Any] = {p.name: np.ones(p.shape, np.float32) for p in parameters}
     for p in parameters[3:]:
         slopes[p.name] = ts.IndexedSlicesValue(np.ones((len(rows), *p.shape[1:]), np.float32), rows)
-    ranks = [Reducer(memory, parameters, None, rank, size) for rank in range(size)]
+    ranks = [Reducer(memory, parameters, None, rank, size, {"wide": together}) for rank in range(size)]
     for shard in range(4):
         ranks[shard % size].publish(shard, slopes)
     for rank in ranks:
@@ -134,6 +135,28 @@ def test_every_number_and_every_row_has_one_owner(size: int) -> None:
         if p.table_rows:
             expected[np.setdiff1d(np.arange(programs.TABLE), rows)] = 0
         np.testing.assert_array_equal(memory[f"parameter/{p.name}"], expected)
+
+
+def test_tables_looked_up_by_the_same_ids_share_their_numbering() -> None:
+    graph = ts.Graph()
+    with graph.as_default():
+        ids, other = (ts.placeholder(np.int32, (None, 2), name=name) for name in ("ids", "other"))
+        a, b, c, d = (ts.Variable(np.zeros((9, 3), np.float32), name=name) for name in "abcd")
+        looked_up = [ts.gather(table, at) for table, at in ((a, ids), (b, ids), (c, other), (d, ids))]
+        batch_weight = ts.placeholder(np.float32, (), name="batch_weight")
+        loss = ts.reduce_sum(ts.add_n(looked_up)) / batch_weight
+    replica = Replica(
+        graph=graph,
+        loss=loss,
+        feeds={"ids": ids, "other": other},
+        batch_weight=batch_weight,
+        learning=dict.fromkeys("abcd", Learning(GradientDescent(), 0.1)),
+        table_rows={"a": 4, "b": 4, "c": 4, "d": 5},
+        batches=lambda rank, world, first: iter(()),
+        steps=0,
+    )
+    worker = _worker(replica)
+    assert _same_ids(worker.parameters, worker._slopes(), worker._fed()) == {"a": "a", "b": "a", "c": "c", "d": "d"}
 
 
 def test_the_origin_of_a_nan_is_where_it_is_made() -> None:

@@ -3,55 +3,63 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from tsengine.kernels.calls import Calls
+from tsengine.kernels.calls import Calls, Distinct
 from tsengine.kernels.compiled import optimizers
-from tsengine.kernels.compiled.machine import prefetch
-from tsengine.kernels.compiled.moves import AHEAD
-from tsengine.kernels.compiled.updates import ROWWISE_ADAGRAD, SLOTS, dense_step, entry, row_step
+from tsengine.kernels.compiled.machine import kept
+from tsengine.kernels.compiled.updates import ROWWISE_ADAGRAD, SLOTS, dense_step, entry, rows_step
 from tsengine.specs import Array
 from tsengine.train.rules import Rule, Slots
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+
+def _compiled(function: Any) -> Any:
+    return njit(cache=True, nogil=True, error_model="numpy")(kept(function))
 
 
 @_compiled
-def _owned(counts: Any, rows: Any, values: Any, whose: Any, places: Any, found: Any, sums: Any) -> int:
-    """Sum into `sums` and name in `found`, shard by shard; how many. whose: block, rank, size."""
-    known, width = 0, values.shape[2]
+def _number(counts: Any, ids: Any, whose: Any, places: Any, numbers: Any, found: Any) -> int:
+    """Number the ids of this rank by their first places, -1 the others; how many. whose: block, rank, size."""
+    known = 0
     block, rank, size = whose[0], whose[1], whose[2]
     for shard in range(len(counts)):
         for i in range(counts[shard]):
-            row = rows[shard, i]
-            if row // block % size != rank:
+            row = ids[shard, i]
+            if size > 1 and row // block % size != rank:
+                numbers[shard, i] = -1
                 continue
-            number = entry(places, row, known)
+            numbers[shard, i] = entry(places, row, known)
+            if numbers[shard, i] == known:
+                found[known] = row
+                known += 1
+    return known
+
+
+@_compiled
+def _sum(counts: Any, numbers: Any, values: Any, sums: Any) -> None:
+    known, width = 0, values.shape[2]
+    for shard in range(len(counts)):
+        for i in range(counts[shard]):
+            number = numbers[shard, i]
+            if number < 0:
+                continue
             total, value = sums[number], values[shard, i]
             if number == known:
                 known += 1
-                found[number] = row
                 for j in range(width):
                     total[j] = value[j]
             else:
                 for j in range(width):
                     total[j] += value[j]
-    return known
 
 
 @_compiled
 def _rows(rule: int, w: Any, s: Any, v: Any, rows: Any, grads: Any, constants: Any) -> None:
-    n = grads.shape[1]
-    state = 1 if rule == ROWWISE_ADAGRAD else n
-    for i in range(len(rows)):
-        later = rows[min(i + AHEAD, len(rows) - 1)]
-        prefetch(w, later * n)
-        prefetch(s, later * state)
-        prefetch(v, later * n)
-        row_step(rule, w, s, v, rows[i], grads[i], constants)
+    rows_step(rule, w, s, v, rows, grads.reshape(-1), grads.shape[1], constants)
 
 
 @_compiled
@@ -59,21 +67,34 @@ def _dense(rule: int, w: Any, s: Any, v: Any, grad: Any, constants: Any) -> None
     dense_step(rule, w, s, v, grad, constants)
 
 
+@dataclass(frozen=True)
+class _Numbered:
+    """By a hash table: which of `rows` each id [shards, n] is, in the order of their first places."""
+
+    rows: Array
+    counts: Array
+    numbers: Array
+
+    def sum(self, values: Array, sums: Array) -> None:
+        wide = (*self.numbers.shape, math.prod(sums.shape[1:]))
+        _sum(self.counts, self.numbers, values.reshape(wide), sums.reshape(len(sums), wide[2]))
+
+
 class CompiledCalls(Calls):
     """By Numba where it takes rule and dtype, else in NumPy."""
 
-    def dedupe(self, rows: Array, values: Array) -> tuple[Array, Array]:
-        """The distinct rows in the order of their first places, and their sums."""
-        return self.owned(np.array([len(rows)]), rows[None], values[None], 1, 0, 1)
+    def distinct(self, ids: Array) -> Distinct:
+        """Of ids [n]; it sums values [n, ...]."""
+        return self.owned(np.array([len(ids)]), ids[None], 1, 0, 1)
 
-    def owned(self, counts: Array, rows: Array, values: Array, block: int, rank: int, size: int) -> tuple[Array, Array]:
-        """The distinct rows in the order of their first places, and their sums."""
-        total = int(np.sum(counts))
+    def owned(self, counts: Array, ids: Array, block: int, rank: int, size: int) -> Distinct:
+        """Of the ids [shards, n] whose block is this rank's; it sums values [shards, n, ...], in shard order."""
+        counts = np.asarray(counts)
+        total = int(counts.sum())
         places = np.zeros(1 << max(4, (2 * total).bit_length()), np.int64)
-        found, wide = np.empty(total, np.int64), values.reshape(*values.shape[:2], math.prod(values.shape[2:]))
-        sums = np.empty((total, wide.shape[2]), values.dtype)
-        count = _owned(np.asarray(counts), rows, wide, np.array([block, rank, size]), places, found, sums)
-        return found[:count], sums[:count].reshape(count, *values.shape[2:])
+        numbers, found = np.empty(ids.shape, np.int32), np.empty(total, np.int64)
+        count = _number(counts, ids, np.array([block, rank, size]), places, numbers, found)
+        return _Numbered(found[:count], counts, numbers)
 
     def apply_dense(self, rule: Rule, param: Array, slots: Slots, grad: Array, step: int, rate: float) -> None:
         """One step in place, in one pass."""

@@ -91,6 +91,8 @@ def _product(step: Step, out: Operand, inputs: Sequence[Operand]) -> list[Row] |
         b = b._replace(shape=b.shape[::-1], strides=b.strides[::-1])
     if len(a.shape) != 2 or len(b.shape) != 2 or 0 in (*a.shape, *b.shape):
         return None
+    if "end" in step.attrs:
+        b = _columns(b, step.attrs["begin"], step.attrs["end"])
     m, k, n = *a.shape, b.shape[1]
     if out.shape != (m, n) or (bias is not None and bias.shape != (n,)):
         return None
@@ -101,6 +103,12 @@ def _product(step: Step, out: Operand, inputs: Sequence[Operand]) -> list[Row] |
         return None
     facts = [m, n, k, *_strides(a), *_strides(b), bias is not None, products.ACTIVATIONS[activation], place]
     return [row(products.product, (out, a, b, out if bias is None else bias), out.dtype.itemsize, way, *facts)]
+
+
+def _columns(matrix: Operand, begin: int, end: int) -> Operand:
+    """Some columns of a matrix, where they lie."""
+    offset = matrix.offset + begin * matrix.strides[1] * matrix.dtype.itemsize
+    return matrix._replace(shape=(matrix.shape[0], end - begin), offset=offset)
 
 
 def _strides(matrix: Operand) -> tuple[int, int]:
@@ -229,6 +237,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys((*UNARY, *BINARY), _elementwise),
     "matmul": _product,
     "fused_linear": _product,
+    "fused_matmul_columns": _product,
     "reduce_sum": _reduced,
     "reduce_mean": _reduced,
     "sum_to_like": _sum_to_like,

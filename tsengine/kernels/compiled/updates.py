@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tsengine.kernels.compiled.machine import WHOLE, Kernel, float32, float64, function, int32, int64, prefetch
+from tsengine.kernels.compiled.machine import WHOLE, Kernel, float32, float64, function, inlined, int32, int64, prefetch
 from tsengine.kernels.compiled.moves import AHEAD
 from tsengine.kernels.compiled.numbers import like
 
@@ -22,43 +22,106 @@ SLOTS = 2
 """Arrays of state that a kernel takes; a rule with fewer gives the parameter in their place."""
 
 
+# A step of each rule over flat arrays: a parameter w and its slots s, v learn by a gradient g, with constants c.
+
+
+@inlined
+def descent(w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
+    rate = like(g[0], c[0])
+    for i in range(len(g)):
+        w[i] -= rate * g[i]
+
+
+@inlined
+def momentum(w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
+    rate, kept, nesterov = like(g[0], c[0]), like(g[0], c[1]), c[2] != 0
+    for i in range(len(g)):
+        s[i] = s[i] * kept + g[i]
+        w[i] -= rate * (g[i] + kept * s[i] if nesterov else s[i])
+
+
+@inlined
+def adagrad(w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
+    rate, epsilon = like(g[0], c[0]), like(g[0], c[1])
+    for i in range(len(g)):
+        s[i] += g[i] * g[i]
+        w[i] -= rate * g[i] / (math.sqrt(s[i]) + epsilon)
+
+
+@inlined
+def adam(w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
+    rate, beta1, beta2 = like(g[0], c[0]), like(g[0], c[1]), like(g[0], c[2])
+    m_share, v_share, epsilon, kept = like(g[0], c[3]), like(g[0], c[4]), like(g[0], c[5]), like(g[0], c[6])
+    for i in range(len(g)):
+        s[i] = s[i] * beta1 + m_share * g[i]
+        v[i] = v[i] * beta2 + v_share * (g[i] * g[i])
+        w[i] = w[i] * kept - rate * s[i] / (math.sqrt(v[i]) + epsilon)
+
+
+@inlined
+def rowwise_adagrad(w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
+    """s has one element."""
+    total = like(g[0], 0)
+    for i in range(len(g)):
+        total += g[i] * g[i]
+    s[0] += total / like(g[0], len(g))
+    root, rate = math.sqrt(s[0]) + like(g[0], c[1]), like(g[0], c[0])
+    for i in range(len(g)):
+        w[i] -= rate * g[i] / root
+
+
 @function
 def dense_step(rule: int, w: Any, s: Any, v: Any, g: Any, c: Any) -> None:
-    """A parameter and its slots learn by a gradient of their size, with the constants c."""
-    rate, a, b = like(g[0], c[0]), like(g[0], c[1]), like(g[0], c[2])
+    """One step in place."""
     if rule == DESCENT:
-        for i in range(len(g)):
-            w[i] -= rate * g[i]
+        descent(w, s, v, g, c)
     elif rule == MOMENTUM:
-        for i in range(len(g)):
-            s[i] = s[i] * a + g[i]
-            w[i] -= rate * (g[i] + a * s[i] if b != like(b, 0) else s[i])
+        momentum(w, s, v, g, c)
     elif rule == ADAGRAD:
-        for i in range(len(g)):
-            s[i] += g[i] * g[i]
-            w[i] -= rate * g[i] / (math.sqrt(s[i]) + a)
+        adagrad(w, s, v, g, c)
     elif rule == ADAM:
-        m_share, v_share, epsilon, kept = like(a, c[3]), like(a, c[4]), like(a, c[5]), like(a, c[6])
-        for i in range(len(g)):
-            s[i] = s[i] * a + m_share * g[i]
-            v[i] = v[i] * b + v_share * (g[i] * g[i])
-            w[i] = w[i] * kept - rate * s[i] / (math.sqrt(v[i]) + epsilon)
+        adam(w, s, v, g, c)
+
+
+def _over_rows(step: Any, slots: int, state: int) -> Any:
+    """The step of a rule on the rows of a table that are named, which has so many slots; state: elements of a row's
+    slot, or 0 for as many as the row has. The rule is chosen outside of the loop: inside it would cost as much as the
+    step."""
+
+    @function
+    def over_rows(w: Any, s: Any, v: Any, rows: Any, grads: Any, n: int, c: Any) -> None:
+        m = state or n
+        for i in range(len(rows)):
+            later, row = rows[min(i + AHEAD, len(rows) - 1)], rows[i]
+            prefetch(w, later * n)
+            if slots > 0:
+                prefetch(s, later * m)
+            if slots > 1:
+                prefetch(v, later * m)
+            line, grad = w[row * n : (row + 1) * n], grads[i * n : (i + 1) * n]
+            step(line, s[row * m : (row + 1) * m], v[row * m : (row + 1) * m], grad, c)
+
+    return over_rows
+
+
+_descent_rows, _momentum_rows = _over_rows(descent, 0, 0), _over_rows(momentum, 1, 0)
+_adagrad_rows, _adam_rows = _over_rows(adagrad, 1, 0), _over_rows(adam, 2, 0)
+_rowwise_adagrad_rows = _over_rows(rowwise_adagrad, 1, 1)
 
 
 @function
-def row_step(rule: int, w: Any, s: Any, v: Any, row: int, g: Any, c: Any) -> None:
-    n = len(g)
-    line = w[row * n : (row + 1) * n]
-    if rule != ROWWISE_ADAGRAD:
-        dense_step(rule, line, s[row * n : (row + 1) * n], v[row * n : (row + 1) * n], g, c)
-        return
-    total = like(g[0], 0)
-    for i in range(n):
-        total += g[i] * g[i]
-    s[row] += total / like(g[0], n)
-    root, rate = math.sqrt(s[row]) + like(g[0], c[1]), like(g[0], c[0])
-    for i in range(n):
-        line[i] -= rate * g[i] / root
+def rows_step(rule: int, w: Any, s: Any, v: Any, rows: Any, grads: Any, n: int, c: Any) -> None:
+    """One step in place on distinct rows of n elements, grads [rows, n]; all arrays flat."""
+    if rule == DESCENT:
+        _descent_rows(w, s, v, rows, grads, n, c)
+    elif rule == MOMENTUM:
+        _momentum_rows(w, s, v, rows, grads, n, c)
+    elif rule == ADAGRAD:
+        _adagrad_rows(w, s, v, rows, grads, n, c)
+    elif rule == ADAM:
+        _adam_rows(w, s, v, rows, grads, n, c)
+    elif rule == ROWWISE_ADAGRAD:
+        _rowwise_adagrad_rows(w, s, v, rows, grads, n, c)
 
 
 @Kernel
@@ -74,7 +137,7 @@ def dense(row: Any, p: Any) -> int:
     return 0
 
 
-@function
+@inlined
 def entry(places: Any, wanted: int, count: int) -> int:
     """The number of an id in a hash table with linear probing; an id that is not there is put in as number `count`.
 
@@ -139,15 +202,9 @@ def _sum(row: Any, numbers: Any, values: Any, sums: Any) -> None:
 
 @function
 def _rows(row: Any, p: Any, w: Any, s: Any, v: Any, values: Any, sums: Any) -> None:
-    n, constants, found = row[20], float64(row, p, 4, 8), int64(row, p, 6, WHOLE)
+    found = int64(row, p, 6, WHOLE)
     _sum(row, int32(row, p, 5, WHOLE), values, sums)
-    state = 1 if row[23] == ROWWISE_ADAGRAD else n
-    for i in range(found[0]):
-        later = found[1 + min(i + AHEAD, found[0] - 1)]
-        prefetch(w, later * n)
-        prefetch(s, later * state)
-        prefetch(v, later * n)
-        row_step(row[23], w, s, v, found[1 + i], sums[i * n : (i + 1) * n], constants)
+    rows_step(row[23], w, s, v, found[1 : 1 + found[0]], sums, row[20], float64(row, p, 4, 8))
 
 
 @Kernel

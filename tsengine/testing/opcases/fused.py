@@ -43,6 +43,16 @@ FUSED: dict[str, Row] = {
         ),
         scalar="operands are matrices",
     ),
+    "fused_matmul_columns": fixed(
+        lambda a, b, begin, end, transpose_a, transpose_b: ((a.T if transpose_a else a) @ (b.T if transpose_b else b))[
+            :, begin:end
+        ],
+        ("plain", (normal(3, 4), normal(4, 5)), {"begin": 1, "end": 4, **_FLAGS}),
+        ("plain", (normal(4, 3), normal(5, 4)), {"begin": 0, "end": 2, "transpose_a": True, "transpose_b": True}),
+        ("plain", (normal(3, 4), normal(5, 4)), {"begin": 4, "end": 5, "transpose_a": False, "transpose_b": True}),
+        ("empty", (normal(0, 4), normal(4, 5)), {"begin": 1, "end": 4, **_FLAGS}),
+        scalar="operands are matrices",
+    ),
     "fused_gather_sum": fixed(
         lambda table, ids: np.array([sum(table[item] for item in bag) for bag in ids]).reshape(len(ids), 3),
         ("plain", (normal(6, 3), ints(6, 5, 4)), {}),
