@@ -255,7 +255,8 @@ def test_rows_of_shards_are_summed_by_their_owners(shards: int) -> None:
     for rank in range(2):
         found = []
         for calls in (Calls(), CompiledCalls()):
-            own = calls.owned(counts, rows, 64, rank, 2)
+            own = calls.distinct()
+            own.find_owned(counts, rows, 64, rank, 2)
             sums = np.full((len(own.rows), 2), np.nan, np.float32)
             own.sum(values, sums)
             order = np.argsort(own.rows)
@@ -302,7 +303,8 @@ def test_a_kernel_is_compiled_anew_when_a_part_of_it_changes(tmp_path: Path) -> 
     shutil.copytree(Path(tsengine.__file__).parent, tmp_path / "tsengine", ignore=shutil.ignore_patterns("*.nb?"))
     code = (
         "import numpy as np; from tsengine.kernels import calls_for; from tsengine.train import GradientDescent\n"
-        "w = np.zeros(3, np.float32); calls_for('numba').apply_dense(GradientDescent(), w, {}, w + 1, 0, 1.0); print(w[0])"
+        "w, calls = np.zeros(3, np.float32), calls_for('numba')\n"
+        "calls.apply_dense(GradientDescent(), w, {}, w + 1, 0, 1.0); print(w[0])"
     )
     said = []
     for written in ("w[i] -= rate * g[i]", "w[i] -= 5 * rate * g[i]"):

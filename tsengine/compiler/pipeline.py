@@ -67,7 +67,7 @@ def bind(
 def settle(
     program: Program, feed_specs: dict[int, Spec], disable: Collection[str] = ()
 ) -> tuple[Program, dict[int, Spec | None]]:
-    """The program for feeds of these shapes, some passes made once more with what is known now, and its values' specs."""
+    """The program for feeds of these shapes, after some passes with what is known now, and the specs of its values."""
     specs = _concrete(program, feed_specs)
     program = program.with_specs(specs)
     for name in SETTLING:

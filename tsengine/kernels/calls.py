@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,11 +14,23 @@ if TYPE_CHECKING:
 
 
 class Distinct(Protocol):
-    """The distinct ones of some ids. Several tables that look into the same ids need them found once."""
+    """The distinct ones of some ids, to sum values by. Several tables that look into the same ids need them found once.
+
+    `find` and `find_owned` look at ids and keep what they found until they are called again, in memory that is kept too.
+    """
 
     @property
     def rows(self) -> Array:
         """[n], in an order of the implementation's."""
+
+    def find(self, ids: Array) -> None:
+        """Of ids [n]; then `sum` takes values [n, ...]."""
+
+    def find_owned(self, counts: Array, ids: Array, block: int, rank: int, size: int) -> None:
+        """Of the ids [shards, n] whose block is this rank's; then `sum` takes values [shards, n, ...], in shard order.
+
+        counts: how many of a shard's ids count.
+        """
 
     def sum(self, values: Array, sums: Array) -> None:
         """Write the sum of the values of each of `rows` into sums [n, ...], added in the order of the ids."""
@@ -28,19 +39,9 @@ class Distinct(Protocol):
 class Calls:
     """In NumPy. `tsengine.kernels.compiled.calls` has the twin."""
 
-    def distinct(self, ids: Array) -> Distinct:
-        """Of ids [n]; it sums values [n, ...]."""
-        return _Sorted.of(_narrow(ids), None)
-
-    def owned(self, counts: Array, ids: Array, block: int, rank: int, size: int) -> Distinct:
-        """Of the ids [shards, n] whose block is this rank's; it sums values [shards, n, ...], in shard order.
-
-        counts: how many of a shard's ids count.
-        """
-        narrow = _narrow(ids[np.arange(ids.shape[1]) < np.reshape(counts, (-1, 1))])
-        mine = np.flatnonzero(narrow // block % size == rank)
-        places = np.concatenate([np.arange(count) + shard * ids.shape[1] for shard, count in enumerate(counts)])
-        return _Sorted.of(narrow[mine], places[mine])
+    def distinct(self) -> Distinct:
+        """One that has found nothing yet."""
+        return _Sorted()
 
     def apply_dense(self, rule: Rule, param: Array, slots: Slots, grad: Array, step: int, rate: float) -> None:
         """One step in place on a parameter or a slice of it."""
@@ -53,21 +54,27 @@ class Calls:
         rule.apply_rows(param, slots, rows, grads, step, rate)
 
 
-@dataclass(frozen=True)
 class _Sorted:
-    """By a stable sort: `order` lists the values of the first row, then those of the second, …"""
+    """By a stable sort: `_order` lists the values of the first row, then those of the second, …"""
 
-    rows: Array
-    order: Array
-    starts: Array
+    def __init__(self) -> None:
+        self.rows = self._order = self._starts = np.zeros(0, np.int64)
 
-    @classmethod
-    def of(cls, ids: Array, places: Array | None) -> _Sorted:
-        rows, order, starts = distinct(ids)
-        return cls(rows.astype(np.int64), order if places is None else places[order], starts)
+    def find(self, ids: Array) -> None:
+        self._sort(_narrow(ids), np.arange(len(ids)))
+
+    def find_owned(self, counts: Array, ids: Array, block: int, rank: int, size: int) -> None:
+        narrow = _narrow(ids[np.arange(ids.shape[1]) < np.reshape(counts, (-1, 1))])
+        mine = np.flatnonzero(narrow // block % size == rank)
+        places = np.concatenate([np.arange(count) + shard * ids.shape[1] for shard, count in enumerate(counts)])
+        self._sort(narrow[mine], places[mine])
+
+    def _sort(self, ids: Array, places: Array) -> None:
+        rows, order, self._starts = distinct(ids)
+        self.rows, self._order = rows.astype(np.int64), places[order]
 
     def sum(self, values: Array, sums: Array) -> None:
-        sums[...] = sum_runs(values.reshape(-1, *sums.shape[1:]), self.order, self.starts)
+        sums[...] = sum_runs(values.reshape(-1, *sums.shape[1:]), self._order, self._starts)
 
 
 def _narrow(ids: Array) -> Array:

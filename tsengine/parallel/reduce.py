@@ -13,6 +13,7 @@ that of the gradient for which its slices stand.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,21 +58,24 @@ class Reducer:
         blocks = blocks_of(memory["gradient"].shape[1])
         self._begin, self._end = blocks * rank // size * BLOCK, blocks * (rank + 1) // size * BLOCK
         self._calls = calls_for()
+        self._published, self._owned = defaultdict(self._calls.distinct), defaultdict(self._calls.distinct)
+        self._room: dict[str, Array] = {}
         self._measured: list[_Own] = []
         self.measures = any(p.measured for p in parameters)
 
     def publish(self, shard: int, gradients: Mapping[str, Any]) -> None:
         """Put a shard's gradients where their owners find them; a table's duplicates are summed first."""
-        found: dict[str, Distinct] = {}
+        found = set[str]()
         for p in self._parameters:
             gradient = gradients[p.name]
-            if p.table_rows:
-                ids = self._same_ids.get(p.name, p.name)
-                if ids not in found:
-                    found[ids] = self._publish_ids(ids, shard, gradient.indices)
-                self._publish_sums(p, shard, found[ids], gradient.values)
-            else:
+            if not p.table_rows:
                 self._memory["gradient"][shard, p.begin : p.begin + p.size] = np.ravel(gradient)
+                continue
+            ids = self._ids_of(p)
+            if ids not in found:
+                found.add(ids)
+                self._publish_ids(ids, shard, gradient.indices)
+            self._publish_sums(p, shard, self._published[ids], gradient.values)
 
     def measure(self) -> None:
         """Sum what this rank owns over the shards in their order, and show the sums of squares of its blocks.
@@ -94,13 +98,17 @@ class Reducer:
                 self._apply(own, scales.get(own.parameter.name, 1.0), step)
         self._measured = []
 
-    def _publish_ids(self, ids: str, shard: int, indices: Array) -> Distinct:
-        found, rows = self._calls.distinct(indices.reshape(-1)), self._memory[f"rows/{ids}"]
+    def _ids_of(self, p: Parameter) -> str:
+        """The table under whose name the ids of a table are known."""
+        return self._same_ids.get(p.name, p.name)
+
+    def _publish_ids(self, ids: str, shard: int, indices: Array) -> None:
+        found, rows = self._published[ids], self._memory[f"rows/{ids}"]
+        found.find(indices.reshape(-1))
         if len(found.rows) > rows.shape[1]:
             raise ProgramError(_too_many(found, ids, rows.shape[1]))
         self._memory[f"count/{ids}"][shard, 0] = len(found.rows)
         rows[shard, : len(found.rows)] = found.rows
-        return found
 
     def _publish_sums(self, p: Parameter, shard: int, found: Distinct, values: Array) -> None:
         if len(found.rows) > p.table_rows:
@@ -109,7 +117,7 @@ class Reducer:
 
     def _sums(self) -> Iterator[_Own]:
         """What this rank owns of each parameter, checked, and clipped by value."""
-        found: dict[str, Distinct] = {}
+        found = set[str]()
         for p in self._parameters:
             own = self._own_rows(p, found) if p.table_rows else self._own_slice(p)
             if not np.isfinite(own.gradient).all():
@@ -128,16 +136,23 @@ class Reducer:
             total += shards[shard, first:end]
         return _Own(p, slice(first - p.begin, end - p.begin), total)
 
-    def _own_rows(self, p: Parameter, found: dict[str, Distinct]) -> _Own:
-        """The rows of a table whose block is this rank's. found: rows of this step by the table whose ids they are."""
-        ids = self._same_ids.get(p.name, p.name)
+    def _own_rows(self, p: Parameter, found: set[str]) -> _Own:
+        """The rows of a table whose block is this rank's. found: whose ids were looked at in this step."""
+        ids = self._ids_of(p)
         if ids not in found:
+            found.add(ids)
             counts, rows = self._memory[f"count/{ids}"][:, 0], self._memory[f"rows/{ids}"]
-            found[ids] = self._calls.owned(counts, rows, BLOCK, self._rank, self._size)
-        rows, values = found[ids].rows, self._memory[f"values/{p.name}"]
-        summed = np.empty((len(rows), *p.shape[1:]), values.dtype)
-        found[ids].sum(values, summed)
+            self._owned[ids].find_owned(counts, rows, BLOCK, self._rank, self._size)
+        rows, values = self._owned[ids].rows, self._memory[f"values/{p.name}"]
+        summed = self._room_for(p, len(rows))
+        self._owned[ids].sum(values, summed)
         return _Own(p, rows, summed)
+
+    def _room_for(self, p: Parameter, rows: int) -> Array:
+        """Memory for the gradients of so many rows of a table, the same from step to step."""
+        if len(self._room.get(p.name, ())) < rows:
+            self._room[p.name] = np.empty((rows, *p.shape[1:]), np.float32)
+        return self._room[p.name][:rows]
 
     def _show_squares(self, own: _Own) -> None:
         """The sum of squares of each block of this rank: of a dense one its elements', of a table's row by row."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,34 +66,41 @@ def _dense(rule: int, w: Any, s: Any, v: Any, grad: Any, constants: Any) -> None
     dense_step(rule, w, s, v, grad, constants)
 
 
-@dataclass(frozen=True)
 class _Numbered:
     """By a hash table: which of `rows` each id [shards, n] is, in the order of their first places."""
 
-    rows: Array
-    counts: Array
-    numbers: Array
+    def __init__(self) -> None:
+        self._counts = self._rows = self._places = np.zeros(0, np.int64)
+        self._numbers, self._found = np.zeros((0, 0), np.int32), 0
+
+    @property
+    def rows(self) -> Array:
+        return self._rows[: self._found]
+
+    def find(self, ids: Array) -> None:
+        self.find_owned(np.array([len(ids)]), ids[None], 1, 0, 1)
+
+    def find_owned(self, counts: Array, ids: Array, block: int, rank: int, size: int) -> None:
+        self._counts = np.asarray(counts)
+        total = int(self._counts.sum())
+        if len(self._rows) < total or self._numbers.shape != ids.shape:
+            self._rows, self._numbers = np.empty(total, np.int64), np.empty(ids.shape, np.int32)
+            self._places = np.empty(1 << max(4, (2 * total).bit_length()), np.int64)
+        self._places[...] = 0
+        whose = np.array([block, rank, size])
+        self._found = _number(self._counts, ids, whose, self._places, self._numbers, self._rows)
 
     def sum(self, values: Array, sums: Array) -> None:
-        wide = (*self.numbers.shape, math.prod(sums.shape[1:]))
-        _sum(self.counts, self.numbers, values.reshape(wide), sums.reshape(len(sums), wide[2]))
+        wide = (*self._numbers.shape, math.prod(sums.shape[1:]))
+        _sum(self._counts, self._numbers, values.reshape(wide), sums.reshape(len(sums), wide[2]))
 
 
 class CompiledCalls(Calls):
     """By Numba where it takes rule and dtype, else in NumPy."""
 
-    def distinct(self, ids: Array) -> Distinct:
-        """Of ids [n]; it sums values [n, ...]."""
-        return self.owned(np.array([len(ids)]), ids[None], 1, 0, 1)
-
-    def owned(self, counts: Array, ids: Array, block: int, rank: int, size: int) -> Distinct:
-        """Of the ids [shards, n] whose block is this rank's; it sums values [shards, n, ...], in shard order."""
-        counts = np.asarray(counts)
-        total = int(counts.sum())
-        places = np.zeros(1 << max(4, (2 * total).bit_length()), np.int64)
-        numbers, found = np.empty(ids.shape, np.int32), np.empty(total, np.int64)
-        count = _number(counts, ids, np.array([block, rank, size]), places, numbers, found)
-        return _Numbered(found[:count], counts, numbers)
+    def distinct(self) -> Distinct:
+        """One that has found nothing yet."""
+        return _Numbered()
 
     def apply_dense(self, rule: Rule, param: Array, slots: Slots, grad: Array, step: int, rate: float) -> None:
         """One step in place, in one pass."""

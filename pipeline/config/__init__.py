@@ -1,0 +1,23 @@
+"""The typed config of one product, read from conf/<product>.toml.
+
+Every table refuses unknown keys, every fault is reported at once with its path (`$.training.workers`), and all
+defaults stand here. Objects are frozen. Units are in the names.
+"""
+
+from pipeline.config.base import WRITTEN as WRITTEN
+from pipeline.config.cleaning import RULE_IDS as RULE_IDS
+from pipeline.config.features import Cross as Cross
+from pipeline.config.features import Feature as Feature
+from pipeline.config.features import Features as Features
+from pipeline.config.features import Label as Label
+from pipeline.config.features import Sequence as Sequence
+from pipeline.config.features import Vocabulary as Vocabulary
+from pipeline.config.load import load_config as load_config
+from pipeline.config.load import parse_config as parse_config
+from pipeline.config.product import Config as Config
+from pipeline.config.sources import Column as Column
+from pipeline.config.sources import Source as Source
+from pipeline.config.training import Rule as Rule
+from pipeline.config.training import Schedule as Schedule
+from pipeline.config.training import Threshold as Threshold
+from pipeline.config.training import Training as Training

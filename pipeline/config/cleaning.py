@@ -1,0 +1,47 @@
+"""[clean]: what a clean event is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from pipeline.config.base import Name, NotNegative, Positive, Table
+from pipeline.config.checks import refuse, unknown
+
+RULE_IDS = (
+    "invalid_utf8",
+    "malformed",
+    "missing_required",
+    "unknown_value",
+    "bad_type",
+    "out_of_range",
+    "future_clock",
+    "too_late",
+    "not_on_air",
+)
+"""The ids of steps.clean_logs.RULES, which are made of Spark's columns: a config is read without Spark."""
+
+
+class Bots(Table):
+    """Who is too busy to be a person: more events of this type in a clock hour."""
+
+    event: Name = "exposure"
+    per_hour: Positive = 200
+
+
+class Clean(Table):
+    """What a clean event is."""
+
+    lookback_days: NotNegative = 2
+    future_tolerance_s: NotNegative = 3600
+    on_air_grace_s: NotNegative = 60
+    max_line_bytes: Positive = 1_048_576
+    bots: Bots | None = None
+    budgets: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
+
+    @field_validator("budgets")
+    @classmethod
+    def _of_rules(cls, budgets: dict[str, float]) -> dict[str, float]:
+        refuse([(name, unknown("rule", name, RULE_IDS)) for name in budgets if name not in RULE_IDS])
+        return budgets

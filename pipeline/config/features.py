@@ -1,0 +1,130 @@
+"""[labels], [profiles], [vocabularies] and [features]: what is learnt, and from what."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from pipeline.config.base import WRITTEN, Name, NotNegative, Positive, Table
+
+Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
+"""`enter` counts events of that type; `watch.duration_ms` sums that column over them."""
+
+KINDS = ("column", "attribute", "sql", "count", "sum", "rate", "since")
+SETTINGS = {
+    "window_days": ("count", "sum", "rate"),
+    "smoothing": ("rate",),
+    "edges": ("attribute", "sql", "count", "sum", "since"),
+}
+"""Which kinds of feature a setting goes with: what looks over days, what is a ratio, what is one number."""
+
+
+class Label(Table):
+    """An example is an event of type `of`; it is positive when `event` follows in time."""
+
+    of: Name = "exposure"
+    event: Name
+    match: tuple[Name, ...] = Field(default=("user_id", "item_id"), min_length=1)
+    within_s: Positive
+    mature_after_s: Positive
+
+    @model_validator(mode="after")
+    def _matures(self) -> Label:
+        if self.mature_after_s < self.within_s:
+            raise ValueError(f"mature_after_s ({self.mature_after_s}) must be at least within_s ({self.within_s})")
+        return self
+
+
+class Profiles(Table):
+    """When the profile of a day may be used."""
+
+    ready_after_s: NotNegative = 21_600
+
+
+class Vocabulary(Table):
+    """How often a value must have been seen to get an id."""
+
+    min_count: Positive = 1
+
+
+class Feature(Table):
+    """One input of the model; exactly one of the first seven keys says how it is computed."""
+
+    column: Name | None = None
+    attribute: Name | None = None
+    sql: str | None = None
+    count: Measure | None = None
+    sum: Measure | None = None
+    rate: tuple[Measure, Measure] | None = None
+    since: Name | None = None
+    by: Name | None = None
+    window_days: Positive = 7
+    smoothing: Annotated[float, Field(gt=0)] = 20.0
+    edges: tuple[float, ...] | None = Field(default=None, min_length=1)
+
+    @field_validator("window_days", "smoothing", "edges")
+    @classmethod
+    def _means_something(cls, given: Any, info: ValidationInfo) -> Any:
+        if given is None or info.context != WRITTEN:
+            return given
+        kinds, wanted = _kinds(info.data), SETTINGS[str(info.field_name)]
+        if len(kinds) == 1 and kinds[0] not in wanted:
+            raise ValueError(f"means nothing beside `{kinds[0]}`, only beside {', '.join(wanted)}: leave it out")
+        return given
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Feature:
+        kinds = _kinds(self.__dict__)
+        if len(kinds) != 1:
+            raise ValueError(
+                f"needs exactly one of column, attribute, sql, count, sum, rate, since; got {kinds or 'none'}"
+            )
+        if self.by is not None and kinds[0] not in ("count", "sum", "rate"):
+            raise ValueError("`by` goes with count, sum or rate only")
+        held = [_float32(edge) for edge in self.edges or ()]
+        if held != sorted(set(held)) or not all(map(math.isfinite, held)):
+            raise ValueError(f"edges must rise strictly, in float32 too, got {list(self.edges or ())}")
+        return self
+
+
+def _kinds(feature: Mapping[str, Any]) -> list[str]:
+    """Which of the keys that say how a feature is computed are given."""
+    return [kind for kind in KINDS if feature.get(kind) is not None]
+
+
+def _float32(value: float) -> float:
+    """As the graph will hold it; a number beyond its range becomes infinite."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+class Sequence(Table):
+    """The user's latest `last` values of a column, newest last, known before the exposure."""
+
+    of: Name
+    events: tuple[Name, ...] = Field(min_length=1)
+    last: Positive = 20
+    window_days: Positive = 7
+
+
+class Cross(Table):
+    """Two id features hashed together into `buckets`, by (a * 1000003 + b) mod buckets."""
+
+    of: tuple[Name, Name]
+    buckets: Positive
+
+
+class Features(Table):
+    """The inputs of the model, by what they describe."""
+
+    user: dict[Name, Feature] = Field(default={})
+    item: dict[Name, Feature] = Field(default={})
+    context: dict[Name, Feature] = Field(default={})
+    sequence: dict[Name, Sequence] = Field(default={})
+    cross: dict[Name, Cross] = Field(default={})

@@ -1,0 +1,75 @@
+"""A product: its name and place, and all tables of its config together."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from pipeline.config.base import Name, Positive, Table
+from pipeline.config.checks import cross_faults, refuse
+from pipeline.config.cleaning import Clean
+from pipeline.config.features import Features, Label, Profiles, Vocabulary
+from pipeline.config.sources import Datasets, Source
+from pipeline.config.training import Model, Recommend, Threshold, Training
+
+
+class Product(Table):
+    """Whose logs these are, and where its datasets lie."""
+
+    name: Name
+    warehouse: str = "warehouse"
+    day_zone: str = "UTC"
+    first_day: datetime.date
+
+    @field_validator("day_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"must be a time zone of the IANA database such as 'Asia/Shanghai', got {zone!r}")
+        return zone
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone whose midnight begins a day."""
+        return ZoneInfo(self.day_zone)
+
+
+class Simulate(Table):
+    """How much of the demonstration service `make run` simulates."""
+
+    days: Positive = 8
+    seed: int = 7
+    users: Positive | None = None
+    streamers: Positive | None = None
+
+
+class Config(Table):
+    """One product."""
+
+    product: Product
+    simulate: Simulate | None = None
+    sources: dict[Name, Source]
+    datasets: Datasets
+    clean: Clean = Clean()
+    labels: dict[Name, Label]
+    profiles: Profiles = Profiles()
+    vocabularies: dict[Name, Vocabulary] = Field(default={})
+    features: Features
+    model: Model = Model()
+    training: Training
+    gate: dict[Literal["auc", "gauc", "logloss"], Threshold] = Field(min_length=1)
+    recommend: Recommend = Recommend()
+    _told_by: str = PrivateAttr("")
+    """`CONF=` and `SET=` as a person would type them."""
+
+    def command(self, verb: str, **names: object) -> str:
+        """What to type for this product: `make backfill FROM=2026-01-01 TO=2026-01-02 CONF=conf/live.toml`."""
+        return " ".join(["make", verb, *(f"{name}={value}" for name, value in names.items()), self._told_by]).rstrip()
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        refuse(cross_faults(self))
+        return self
