@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Distinct(Protocol):
     """The distinct ones of some ids, to sum values by. Several tables that look into the same ids need them found once.
 
-    `find` and `find_owned` look at ids and keep what they found until they are called again, in memory that is kept too.
+    `find` and `find_owned` look at ids and keep what they found, and its memory, until they are called again.
     """
 
     @property

@@ -58,7 +58,8 @@ class Reducer:
         blocks = blocks_of(memory["gradient"].shape[1])
         self._begin, self._end = blocks * rank // size * BLOCK, blocks * (rank + 1) // size * BLOCK
         self._calls = calls_for()
-        self._published, self._owned = defaultdict(self._calls.distinct), defaultdict(self._calls.distinct)
+        self._published: dict[str, Distinct] = defaultdict(self._calls.distinct)
+        self._owned: dict[str, Distinct] = defaultdict(self._calls.distinct)
         self._room: dict[str, Array] = {}
         self._measured: list[_Own] = []
         self.measures = any(p.measured for p in parameters)
