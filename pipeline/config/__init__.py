@@ -4,7 +4,6 @@ Every table refuses unknown keys, every fault is reported at once with its path 
 defaults stand here. Objects are frozen. Units are in the names.
 """
 
-from pipeline.config.base import WRITTEN as WRITTEN
 from pipeline.config.cleaning import RULE_IDS as RULE_IDS
 from pipeline.config.features import Cross as Cross
 from pipeline.config.features import Feature as Feature
@@ -17,6 +16,7 @@ from pipeline.config.load import parse_config as parse_config
 from pipeline.config.product import Config as Config
 from pipeline.config.sources import Column as Column
 from pipeline.config.sources import Source as Source
+from pipeline.config.table import WRITTEN as WRITTEN
 from pipeline.config.training import Rule as Rule
 from pipeline.config.training import Schedule as Schedule
 from pipeline.config.training import Threshold as Threshold

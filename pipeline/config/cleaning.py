@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from pipeline.config.base import Name, NotNegative, Positive, Table
 from pipeline.config.checks import refuse, unknown
+from pipeline.config.table import Name, NotNegative, Positive, Table
 
 RULE_IDS = (
     "invalid_utf8",

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.base import WRITTEN, Table
 from pipeline.config.product import Config
+from pipeline.config.table import WRITTEN, Table
 from pipeline.errors import ConfigError
 
 

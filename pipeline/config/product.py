@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from pipeline.config.base import Name, Positive, Table
 from pipeline.config.checks import cross_faults, refuse
 from pipeline.config.cleaning import Clean
 from pipeline.config.features import Features, Label, Profiles, Vocabulary
 from pipeline.config.sources import Datasets, Source
+from pipeline.config.table import Name, Positive, Table
 from pipeline.config.training import Model, Recommend, Threshold, Training
 
 

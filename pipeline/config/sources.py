@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.base import WRITTEN, Name, NotNegative, Table
 from pipeline.config.checks import column_faults, refuse
+from pipeline.config.table import WRITTEN, Name, NotNegative, Table
 
 NUMERIC = ("int", "long", "double")
 """Types of a column that has a `min` and a `max`."""

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.base import WRITTEN, Name, NotNegative, Positive, Table
 from pipeline.config.checks import unknown
+from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table
 
 GOES_WITH = {
     "decay_steps": ("cosine", "exponential"),
