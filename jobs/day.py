@@ -1,14 +1,15 @@
 """The whole road for a day or a range: clean, sum, profile, number, build examples; train and recommend for the last.
 
-Days that are unchanged are skipped. Earlier days are not touched: when one is missing, the job says what to type.
+Days that are unchanged are skipped. Earlier days are not touched: when one is missing, the job says what to type. With
+--step, one step alone. A day that fails is named at the end; what does not read its outputs is done all the same.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from jobs.arguments import days_of, parser, run
-from jobs.steps import run_days, start
+from jobs.arguments import days_of, run
+from jobs.steps import STEPS, run_days, run_one_step, start, step_parser
 from pipeline.config import Config
 from pipeline.days import add_days
 from pipeline.progress import Progress
@@ -19,10 +20,13 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
     from pipeline.road import DATA_STEPS, RECOMMEND
     from pipeline.training import train
 
+    if parsed.step is not None:
+        run_one_step(config, parsed, parsed.step)
+        return
     days = days_of(parsed)
     with Progress(len(days) * len(DATA_STEPS) + 2, "road") as progress:
         runner = start(config, parsed.new_generation)
-        run_days(runner, DATA_STEPS, days, progress)
+        run_days(runner, DATA_STEPS, days, progress, parsed.at_once)
         enough = add_days(config.product.first_day, config.training.evaluation_days)
         if days[-1] < enough:
             progress.log(
@@ -40,8 +44,8 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
 
 def main() -> None:
     """Parse and run."""
-    arguments = parser(__doc__ or "", "the day, or a range A..B")
-    arguments.add_argument("--new-generation", action="store_true", help="allow an older vocabulary to be built again")
+    arguments = step_parser(__doc__ or "", "the day, or a range A..B")
+    arguments.add_argument("--step", choices=sorted(STEPS), help="this step alone, without the training")
     run(day, arguments)
 
 

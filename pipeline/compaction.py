@@ -41,9 +41,7 @@ def datasets(config: Config) -> dict[str, Dataset]:
     return {dataset.name: dataset for step in (*DATA_STEPS, RECOMMEND) for dataset in step.writes(config)}
 
 
-def compact(
-    config: Config, spark: SparkSession, name: str, day: Day, target_bytes: int = BYTES_PER_FILE
-) -> Compaction:
+def compact(config: Config, spark: SparkSession, name: str, day: Day, target_bytes: int = BYTES_PER_FILE) -> Compaction:
     """Write the day of a dataset again, a file for each `target_bytes`, row groups as small as the loader wants them.
 
     Raises ConfigError when no step publishes such a dataset, MissingInput when the day is not there, Refused when it
@@ -60,7 +58,7 @@ def compact(
     if len(manifest.files) <= files and _largest_row_group(folder) <= ROW_GROUP_ROWS:
         return Compaction(manifest, manifest)
     publication = _publication(manifest, dataset.key, files)
-    return Compaction(manifest, publish(warehouse, read_table(spark, folder, manifest.schema), publication))
+    return Compaction(manifest, publish(warehouse, read_table(spark, folder, dict(manifest.schema)), publication))
 
 
 def has_small_files(manifest: Manifest) -> bool:
@@ -71,7 +69,7 @@ def has_small_files(manifest: Manifest) -> bool:
 
 def _publication(manifest: Manifest, key_columns: tuple[str, ...], files: int) -> Publication:
     """All that the manifest says, but for the files."""
-    empty = Publication(manifest.dataset, parse_day(manifest.dt), manifest.schema, key_columns, files)
+    empty = Publication(manifest.dataset, parse_day(manifest.dt), dict(manifest.schema), key_columns, files)
     return replace(
         empty, origin=manifest.origin, inputs=manifest.inputs, key=manifest.key, config_hash=manifest.config_hash,
         code_version=manifest.code_version, extra=manifest.extra, replaces=manifest,

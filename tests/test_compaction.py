@@ -1,4 +1,4 @@
-"""Compaction changes files and nothing else: rows, schema, digest and key stay, and a day that is not whole is refused."""
+"""Compaction changes files and nothing else: rows, schema, digest and key stay; a day that is not whole is refused."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_rows_that_are_not_what_the_manifest_says_are_not_made_official(
 ) -> None:
     change(folder, content_digest="0" * 16)
     text = Path(folder, MANIFEST).read_bytes()
-    with pytest.raises(DamagedData, match="holds 4000 rows with digest .* build this day again"):
+    with pytest.raises(DamagedData, match=r"holds 4000 rows with digest .* build this day again"):
         compact(config, spark, NAME, DAY)
     assert Path(folder, MANIFEST).read_bytes() == text
 
