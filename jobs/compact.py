@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from jobs.arguments import days_of, parser, run
+from jobs.arguments import days_of, parser, positive, run
 from pipeline.config import Config
-from pipeline.errors import ConfigError
 from pipeline.progress import Progress
 
 
@@ -18,8 +17,6 @@ def compact_days(config: Config, parsed: argparse.Namespace) -> None:
     from pipeline.compaction import compact
     from pipeline.session import build_session
 
-    if parsed.file_mb < 1:
-        raise ConfigError(f"--file-mb must be at least 1, got {parsed.file_mb}")
     days = days_of(parsed)
     with Progress(len(days), "compact") as progress:
         spark = build_session(config.product.name)
@@ -37,7 +34,9 @@ def main() -> None:
     """Parse and run."""
     arguments = parser(__doc__ or "", "the day, or a range A..B")
     arguments.add_argument("--dataset", required=True, metavar="NAME", help="what to lay out, such as examples/enter")
-    arguments.add_argument("--file-mb", type=int, default=256, metavar="N", help="a file's size (default: %(default)s)")
+    arguments.add_argument(
+        "--file-mb", type=positive, default=256, metavar="N", help="a file's size (default: %(default)s)"
+    )
     run(compact_days, arguments)
 
 

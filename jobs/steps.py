@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from jobs.arguments import days_of, parser, run
+from jobs.arguments import days_of, parser, positive, run
 from pipeline.config import Config
 from pipeline.days import Day
-from pipeline.errors import ConfigError
 from pipeline.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def step_parser(description: str, days: str) -> argparse.ArgumentParser:
     arguments.add_argument("--new-generation", action="store_true", help="allow an older vocabulary to be built again")
     arguments.add_argument(
         "--at-once",
-        type=int,
+        type=positive,
         default=1,
         metavar="N",
         help="so many steps and days run side by side, where they do not read one another (default: %(default)s)",
@@ -75,8 +74,6 @@ def run_days(
     """Every step of every day, `at_once` at a time; raises what failed when all that does not need it is done."""
     from pipeline.schedule import Schedule, Task, needs, tasks_of
 
-    if at_once < 1:
-        raise ConfigError(f"--at-once must be at least 1, got {at_once}")
     context, outcomes = runner.spark.sparkContext, []
 
     def work(task: Task) -> Outcome:

@@ -25,6 +25,9 @@ SETTINGS = {
     "spark.sql.parquet.compression.codec": "zstd",  # a third smaller than snappy at the same reading speed
     "spark.hadoop.parquet.block.row.count.limit": str(ROW_GROUP_ROWS),
     "spark.sql.adaptive.enabled": "true",  # joins and partitions by measured size
+    # One user or item may own a fifth of the rows: where a join brings these together, its task is cut into several.
+    "spark.sql.adaptive.skewJoin.skewedPartitionFactor": "3.0",
+    "spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes": "64MB",  # a task of the advised size is left alone
     # Merged projections repeat what they share: cleaning parsed a line many times over, and compiled for 40 s.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.CollapseProject",
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, not a wrong number

@@ -77,6 +77,21 @@ def test_a_missing_argument_is_named() -> None:
     assert "the following arguments are required: --dt" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("day", ["--step", "build_labels"], "argument --step: invalid choice: 'build_labels' (choose from"),
+        ("build_daily", ["--at-once", "0"], "argument --at-once: must be a whole number from 1 on, got '0'"),
+        ("compact", ["--dataset", "x", "--file-mb", "1.5"], "argument --file-mb: must be a whole number from 1 on"),
+        ("compact", [], "the following arguments are required: --dataset"),
+    ],
+)
+def test_a_bad_argument_is_told_before_spark_starts(name: str, arguments: list[str], told: str) -> None:
+    ended = job(name, "--dt", "2026-01-01", *arguments)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+
+
 # ---- jobs on Spark: a start costs some 8 s, so there are few ---------------------------------------------------------
 
 GLOBO = ROOT / "conf" / "globo.toml"
