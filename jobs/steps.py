@@ -72,13 +72,14 @@ def run_days(
     runner: Runner, steps: Sequence[Step], days: Iterable[Day], progress: Progress, at_once: int = 1
 ) -> list[Outcome]:
     """Every step of every day, `at_once` at a time; raises what failed when all that does not need it is done."""
+    from pipeline.runner import SHARE
     from pipeline.schedule import Schedule, Task, needs, tasks_of
 
     context, outcomes = runner.spark.sparkContext, []
 
     def work(task: Task) -> Outcome:
         progress.doing(str(task))
-        context.setLocalProperty("spark.scheduler.pool", str(task))  # pools share the cores, jobs of one pool queue
+        context.setLocalProperty(SHARE, str(task))  # shares are equal; the jobs of one wait for one another
         return runner.run(task.step, task.day)
 
     schedule = Schedule(needs(runner.config, tasks_of(steps, days)), at_once)

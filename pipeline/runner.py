@@ -16,7 +16,6 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.util import inheritable_thread_target
 
 from pipeline.config import Config
 from pipeline.days import Day, days_between
@@ -31,6 +30,8 @@ from pipeline.tables import Publication, content_digest, publish, read_table
 BYTES_PER_FILE = 256 << 20
 """A dataset gets one file for so many bytes of the day's inputs: a function of their manifests, so a rebuild gets as
 many."""
+SHARE = "spark.scheduler.pool"
+"""The local property that says in whose share of the cores a thread's jobs run."""
 
 
 @dataclass(frozen=True)
@@ -268,9 +269,11 @@ class Runner:
         )
 
     def _publish(self, step: Step, day: Day, output: Output, common: Publication) -> dict[str, Manifest]:
-        datasets = {dataset.name: dataset for dataset in step.writes(self.config)}
+        datasets, context = {dataset.name: dataset for dataset in step.writes(self.config)}, self.spark.sparkContext
+        share = context.getLocalProperty(SHARE)
 
         def one(name: str) -> Manifest:
+            context.setLocalProperty(SHARE, share)  # type: ignore[arg-type]  # a thread has its own; None is none
             dataset = datasets[name]
             publication = Publication(
                 name, day, dataset.columns, dataset.key, common.files, common.origin, common.inputs, common.key,
@@ -281,7 +284,7 @@ class Runner:
         try:
             extra = {**output.extra, **output.check()}
             with ThreadPoolExecutor(4) as pool:  # the small jobs of one publish leave cores idle between them
-                return dict(zip(datasets, pool.map(inheritable_thread_target(one), datasets), strict=True))
+                return dict(zip(datasets, pool.map(one, datasets), strict=True))
         finally:
             output.release()
 

@@ -209,7 +209,7 @@ def test_a_row_group_that_is_too_large_is_refused_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.loader.layout.ROW_GROUP_ROWS", 15)
-    with pytest.raises(DamagedData, match=r"row group of 16 rows, at most 15 .*publish it again"):
+    with pytest.raises(DamagedData, match=r"row group of 16 rows, at most 15 .*python -m jobs.compact"):
         loader(publish_rows(tmp_path / "d", [30], 16))
 
 
