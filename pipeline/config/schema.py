@@ -1,0 +1,23 @@
+"""The JSON Schema of a config: an editor completes and checks a TOML by it while it is written.
+
+It says what each table may hold. What must hold between tables (a feature names a column that a source declares) only
+`python -m jobs.check_config` can tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.config.cleaning import RULE_IDS
+from pipeline.config.product import Config
+
+
+def json_schema() -> dict[str, Any]:
+    """As Draft 2020-12; the texts are the docstrings of the config's classes and fields."""
+    from pipeline.models.registry import FAMILIES
+
+    schema = Config.model_json_schema(by_alias=True)
+    tables = schema["$defs"]
+    tables["Clean"]["properties"]["budgets"]["propertyNames"] = {"enum": list(RULE_IDS)}
+    tables["Model"]["properties"]["kind"]["enum"] = sorted(FAMILIES)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
