@@ -75,6 +75,8 @@ def _origin(column: Column) -> str:
         said.append(said_bounds)
     if column.required:
         said.append("required")
+    if column.pii:
+        said.append("hashed with the key: it names a person")
     return ", ".join(said)
 
 
