@@ -201,7 +201,7 @@ def _unknown_event_types(config: Config) -> Iterator[Fault]:
 def _event_types(config: Config) -> Iterator[Fault]:
     """(place, event type) wherever one is named."""
     if config.clean.bots is not None:
-        yield "clean.bots.event", config.clean.bots.event
+        yield from ((f"clean.bots.{name}.event", rule.event) for name, rule in config.clean.bots.rules.items())
     for name, label in config.labels.items():
         yield f"labels.{name}.of", label.of
         yield f"labels.{name}.event", label.event

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pipeline.config.cleaning import Rate, Regularity, Speed
 from pipeline.config.features import Feature, Label, Vocabulary
 from pipeline.config.product import Config
 from pipeline.config.sources import Column, Source
@@ -87,9 +88,18 @@ def _cleaning(config: Config) -> Iterator[str]:
     if config.datasets.rooms is not None:
         yield f"An event belongs to a room that is on air, or was until {_time(clean.on_air_grace_s)} ago."
     if clean.bots is not None:
-        yield f"A user with more than {clean.bots.per_hour} events {clean.bots.event} in an hour is marked as a robot."
+        yield "In a clock hour a user's events are marked as a robot's by the first of these:"
+        yield from (f"{INDENT}{name}: {_bots(rule)}" for name, rule in clean.bots.rules.items())
     yield "A rule fails the job where it rejects more than this share of a source's lines:"
     yield from (f"{INDENT}{rule} {share:g}" for rule, share in clean.budgets.items())
+
+
+def _bots(rule: Rate | Regularity | Speed) -> str:
+    if isinstance(rule, Rate):
+        return f"more than {rule.per_hour} events {rule.event}"
+    if isinstance(rule, Regularity):
+        return f"{rule.at_least} or more {rule.event}, whose pauses spread by at most {rule.spread:.0%} of their mean"
+    return f"{rule.times} times or more two events {rule.event} within {rule.within_ms} ms"
 
 
 def _labels(config: Config) -> Iterator[str]:

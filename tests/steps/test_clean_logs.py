@@ -35,7 +35,7 @@ ROOM = {
 
 @pytest.fixture
 def config() -> Config:
-    return load_config(CONF / "live.toml", ["clean.bots.per_hour=3", "clean.max_line_bytes=2000"])
+    return load_config(CONF / "live.toml", ["clean.bots.rate.per_hour=3", "clean.max_line_bytes=2000"])
 
 
 def show(**fields: Any) -> dict[str, Any]:
