@@ -19,6 +19,7 @@ from pipeline.config import Config, Vocabulary
 from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
 from pipeline.errors import DamagedData, MissingInput, Refused
 from pipeline.features import features_digest, vocabulary_names
+from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_daily import build_daily
@@ -119,6 +120,8 @@ def _clean_writes(config: Config) -> tuple[Dataset, ...]:
 
 
 def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    key = pii_key(config)
+    _check_pii_key(config, key, tables)
     raw = {
         name: replace(raw_lines(tables.spark, files.paths, config.sources[name]), arrived=files.arrived)
         for name, files in zip(_used_sources(config), outside, strict=True)
@@ -126,7 +129,7 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     roles = {config.datasets.events: "earlier_events"}
     roles |= {source: f"earlier_{entity}" for entity, source in config.datasets.attributes.items()}
     earlier = {source: table for source, role in roles.items() if (table := tables.table(role)) is not None}
-    cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"))
+    cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"), key)
     accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
     for row in cleaned.accounting.collect():
         accounting[row["source"]][row["fate"]] = int(row["lines"])
@@ -135,7 +138,18 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     made |= {f"attributes/{entity}": table for entity, table in cleaned.attributes.items()}
     if cleaned.rooms is not None:
         made["rooms"] = cleaned.rooms
-    return Output(made, {"accounting": accounting}, cleaned.release)
+    return Output(made, {"accounting": accounting, "pii_key": fingerprint(key)}, cleaned.release)
+
+
+def _check_pii_key(config: Config, key: bytes | None, tables: Tables) -> None:
+    """The same person has one hash on all days, or is several."""
+    ours = fingerprint(key)
+    if any(extra.get("pii_key") != ours for extra in tables.extras("earlier_events")):
+        again = config.command("backfill", FROM=config.product.first_day, TO="...")
+        raise Refused(
+            "the days before were hashed with another key ($.clean.pii_key_file) or without one, so every id would be "
+            f"new. Give the old key back, or build all days again: {again}"
+        )
 
 
 def check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
@@ -158,8 +172,8 @@ def check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]]
 
 
 CLEAN = Step(
-    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", *CLOCKS),
-    _clean_reads, _clean_writes, _clean, _clean_outside,
+    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", "pipeline.pii", *CLOCKS),
+    _clean_reads, _clean_writes, _clean, _clean_outside, lambda config: fingerprint(pii_key(config)),
 )  # fmt: skip
 
 

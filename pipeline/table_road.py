@@ -17,6 +17,7 @@ from pipeline.config import ColumnSplit, Config, FileSplit, TableSource
 from pipeline.days import Day
 from pipeline.errors import ConfigError, DamagedData, Refused
 from pipeline.features import vocabulary_names
+from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
 from pipeline.raw_table import ALL, checked_pairs, pairs_of, table_files
 from pipeline.road import DATA_STEPS, check_accounting, quarantine, vocabulary
@@ -85,7 +86,8 @@ def _same_header(read: Mapping[str, RawLines]) -> None:
 
 def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     name, (raw, delivered) = str(config.datasets.rows), _lines(config, tables, outside)
-    cleaned = clean_table(config, raw)
+    key = pii_key(config)
+    cleaned = clean_table(config, raw, key)
     counted = [(row["split"], row["fate"], int(row["lines"])) for row in cleaned.accounting.collect()]
     fates: dict[str, int] = {}
     for _, fate, lines in counted:
@@ -94,7 +96,11 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     kept = {split: lines for split, fate, lines in counted if fate == KEPT}
     _check_splits(config, cleaned, kept)
     made = {f"rows/{split}": table for split, table in cleaned.rows.items()}
-    return Output({**made, "quarantine": cleaned.quarantine}, {"accounting": {name: fates}}, cleaned.release)
+    return Output(
+        {**made, "quarantine": cleaned.quarantine},
+        {"accounting": {name: fates}, "pii_key": fingerprint(key)},
+        cleaned.release,
+    )
 
 
 def _check_splits(config: Config, cleaned: CleanTable, kept: Mapping[str | None, int]) -> None:
@@ -118,9 +124,9 @@ def _check_splits(config: Config, cleaned: CleanTable, kept: Mapping[str | None,
 
 CLEAN = Step(
     "clean_table", ("product", "sources", "datasets", "clean", "labels"),
-    ("pipeline.steps.clean_table", "pipeline.steps.clean_logs", "pipeline.idx"),
+    ("pipeline.steps.clean_table", "pipeline.steps.clean_logs", "pipeline.idx", "pipeline.pii"),
     lambda config, day: {}, lambda config: (*(rows(config, split) for split in _names(config)), quarantine(config)),
-    _clean, _outside,
+    _clean, _outside, lambda config: fingerprint(pii_key(config)),
 )  # fmt: skip
 
 

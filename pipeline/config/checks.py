@@ -76,6 +76,7 @@ def cross_faults(config: Config) -> list[Fault]:
         *unknown_labels(config),
         *_taken_names(config),
         *unknown_vocabularies(config),
+        *pii_faults(config),
     ]
     return found if sources else [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config)]
 
@@ -141,6 +142,19 @@ def _rooms(config: Config) -> Iterator[Fault]:
         example = 'values = { opened = "start", closed = "end" }'
         message = f"must say which raw values mean the start and the end of a room, such as {example}, got {values}"
         yield f"sources.{rooms}.columns.event_type.values", message
+
+
+def pii_faults(config: Config) -> Iterator[Fault]:
+    """Hashed in one source and plain in another, an id would be two; and a hash needs its key."""
+    hashed = {name for source in config.sources.values() for name, column in source.columns.items() if column.pii}
+    for name, source in config.sources.items():
+        for plain in sorted(hashed & {column for column, declared in source.columns.items() if not declared.pii}):
+            yield (
+                f"sources.{name}.columns.{plain}.pii",
+                f"must be true: another source says that {plain} names a person",
+            )
+    if hashed and config.clean.pii_key_file is None:
+        yield "clean.pii_key_file", f"is missing: {sorted(hashed)} have pii = true, so name a file that holds a secret"
 
 
 def _labels_of_tables(config: Config) -> Iterator[Fault]:

@@ -41,6 +41,8 @@ class Clean(Table):
     on_air_grace_s: NotNegative = 60
     max_line_bytes: Positive = 1_048_576
     bots: Bots | None = None
+    pii_key_file: str | None = None
+    """A file with a secret of at least 16 bytes, for the columns with `pii = true`."""
     budgets: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
 
     @field_validator("budgets")

@@ -6,7 +6,7 @@ import datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, PrivateAttr, SerializeAsAny, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.checks import cross_faults, refuse
 from pipeline.config.cleaning import Clean
@@ -48,7 +48,7 @@ class Simulate(Table):
     streamers: Positive | None = None
 
 
-AnySource = Annotated[SerializeAsAny[Source], by_name("kind", {"events": Source, "table": TableSource})]
+AnySource = Annotated[Source | TableSource, by_name("kind", {"events": Source, "table": TableSource})]
 
 
 class Config(Table):

@@ -25,6 +25,8 @@ class Column(Table):
     time: tuple[Literal["epoch_s", "epoch_ms", "epoch_us", "iso"], ...] | None = Field(default=None, min_length=1)
     min: int | float | None = None
     max: int | float | None = None
+    pii: bool = False
+    """Whether it names a person: a keyed hash (`clean.pii_key_file`) stands for it in every dataset."""
 
     @field_validator("values", "time")
     @classmethod
@@ -60,6 +62,10 @@ class Column(Table):
         if (self.source is None) == (self.sql is None):
             raise ValueError(
                 "needs exactly one of `from` (a field of the line) or `sql` (an expression over its fields)"
+            )
+        if self.pii and (self.type != "string" or self.values is not None or self.time is not None):
+            raise ValueError(
+                "`pii` goes with plain text: what names a person has no `values`, `time` or type of a number"
             )
         return self
 

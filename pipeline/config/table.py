@@ -18,7 +18,9 @@ WRITTEN = "written by a person"
 class Table(BaseModel):
     """A TOML table: frozen, and a stranger to keys it does not know, to nan and to inf."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def one_of(choose: Callable[[dict[str, Any]], type[Table]]) -> WrapValidator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.config.checks import Fault, unknown, unknown_crosses, unknown_labels, unknown_vocabularies
+from pipeline.config.checks import Fault, pii_faults, unknown, unknown_crosses, unknown_labels, unknown_vocabularies
 from pipeline.config.cleaning import ROW_RULE_IDS, RULE_IDS
 from pipeline.config.features import ColumnLabel
 from pipeline.config.table_sources import ColumnSplit, LeaveOneOut, TableSource
@@ -39,6 +39,7 @@ def table_faults(config: Config) -> list[Fault]:
         *unknown_crosses(config),
         *unknown_vocabularies(config),
         *_judged(config, table),
+        *pii_faults(config),
     ]
 
 

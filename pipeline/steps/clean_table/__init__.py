@@ -45,12 +45,13 @@ class CleanTable:
     release: Callable[[], None]
 
 
-def clean_table(config: Config, raw: Mapping[str, RawLines]) -> CleanTable:
-    """Judge every line; a pure function of the lines. `raw` has those of each split that is by file, else one entry."""
+def clean_table(config: Config, raw: Mapping[str, RawLines], pii_key: bytes | None = None) -> CleanTable:
+    """Judge every line; a pure function of the lines. `raw` has those of each split that is by file, else one entry;
+    `pii_key` is what the columns that name a person are hashed with."""
     table = config.table
     if table is None:
         raise ConfigError("a table is cleaned where $.datasets.rows names one")
-    judged = _judged(config, table, raw).persist(StorageLevel.MEMORY_AND_DISK)
+    judged = _judged(config, table, raw, pii_key).persist(StorageLevel.MEMORY_AND_DISK)
     kept = judged.where("_kept")
     return CleanTable(
         rows={name: _shaped(config, table, kept.where(F.col(SPLIT) == name)) for name in table.split.names},
@@ -71,9 +72,11 @@ def _release(table: DataFrame) -> None:
     table.unpersist()
 
 
-def _judged(config: Config, table: TableSource, raw: Mapping[str, RawLines]) -> DataFrame:
+def _judged(config: Config, table: TableSource, raw: Mapping[str, RawLines], pii_key: bytes | None) -> DataFrame:
     by_file = isinstance(table.split, FileSplit)
-    parts = [_valued(config, table, lines).withColumn(SPLIT, _name(split, by_file)) for split, lines in raw.items()]
+    parts = [
+        _valued(config, table, lines, pii_key).withColumn(SPLIT, _name(split, by_file)) for split, lines in raw.items()
+    ]
     context = Context(config, table, config.product.first_day)
     first = F.when(F.col("fate").isNull(), verdict(context, _rules(table)))
     lines = reduce(DataFrame.unionByName, parts).withColumn("verdict", first)
@@ -88,7 +91,7 @@ def _name(split: str, by_file: bool) -> Column:
     return F.lit(split if by_file else None).cast("string")
 
 
-def _valued(config: Config, table: TableSource, raw: RawLines) -> DataFrame:
+def _valued(config: Config, table: TableSource, raw: RawLines, pii_key: bytes | None) -> DataFrame:
     """Lines with fate, and each column's text and value."""
     apart = (
         raw.table.withColumn("fate", F.lit(None).cast("string"))
@@ -96,7 +99,7 @@ def _valued(config: Config, table: TableSource, raw: RawLines) -> DataFrame:
         else taken_apart(config, table, raw)
     )
     columns = [prefix + name for prefix in (TEXT, VALUE) for name in table.columns]
-    return typed(table, apart).select("line", "source_file", "fate", "fields", *columns)
+    return typed(table, apart, pii_key).select("line", "source_file", "fate", "fields", *columns)
 
 
 def _rules(table: TableSource) -> list[Rule]:
