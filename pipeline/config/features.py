@@ -39,19 +39,23 @@ class Label(Table):
         return self
 
 
+ONE = ("1",)
+
+
 class ColumnLabel(Table):
     """A label that a column of a table says: 1 or 0, or with `classes` the number of a class."""
 
     column: Name
-    positive: tuple[str, ...] = Field(default=("1",), min_length=1)
+    positive: tuple[str, ...] = Field(default=ONE, min_length=1)
+    """Texts of the column that mean 1."""
     negative: tuple[str, ...] = ()
-    """Texts of the column that mean 0. When it is absent: "0", or beside a written `positive` every other text."""
+    """Texts of the column that mean 0. Where none is given: "0" beside `positive` = ["1"], else every other text."""
     classes: Annotated[int, Field(ge=2)] | None = None
     """The column holds the whole numbers from 0 up to this one, without it."""
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> ColumnLabel:
-        if self.classes is not None and {"positive", "negative"} & self.model_fields_set:
+        if self.classes is not None and (self.positive != ONE or self.negative):
             raise ValueError("`positive` and `negative` mean nothing beside `classes`: leave them out")
         if both := sorted({*self.positive} & {*self.negative}):
             raise ValueError(f"{both} cannot be positive and negative")
@@ -60,7 +64,7 @@ class ColumnLabel(Table):
     @property
     def zeros(self) -> tuple[str, ...]:
         """Texts that mean 0; empty where every text does that is not positive."""
-        return self.negative or (() if "positive" in self.model_fields_set else ("0",))
+        return self.negative or (("0",) if self.positive == ONE else ())
 
 
 AnyLabel = Annotated[Label | ColumnLabel, one_of(lambda given: ColumnLabel if "column" in given else Label)]
