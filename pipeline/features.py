@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pipeline.config import Config, Cross, Feature, Features, Sequence
 
-Kind = Literal["id", "number", "rate", "sequence", "cross"]
+Kind = Literal["id", "number", "rate", "sequence", "cross", "image"]
 
 PAD_ID, NULL_ID, UNKNOWN_ID, FIRST_ID = 0, 1, 2, 3
 """Encoded ids: padding, null, unknown to the vocabulary; its values begin at 3."""
@@ -32,6 +32,9 @@ class FeatureSpec:
     rate      `name__num`, `name__den` float32, 0 when cold    (num + prior * smoothing) / (den + smoothing)
     sequence  `name` list<int32>, newest last                  mean of the embeddings of `vocabulary`
     cross     none; reads the id columns in `of`               (a * 1000003 + b) mod buckets, wide part only
+    image     `name` binary, `shape` bytes, row after row      none yet; for a loader: uint8 [n, rows, columns], / 255
+
+    An image stays bytes in the examples: a quarter of the size of float32, and exact.
     """
 
     name: str
@@ -43,6 +46,7 @@ class FeatureSpec:
     length: int | None = None
     of: tuple[str, str] | None = None
     buckets: int | None = None
+    shape: tuple[int, int] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -67,7 +71,7 @@ def feature_specs(config: Config) -> tuple[FeatureSpec, ...]:
     features = config.features
     specs: list[FeatureSpec] = []
     for group, declared in (("user", features.user), ("item", features.item), ("context", features.context)):
-        specs += [_scalar(group, name, feature) for name, feature in declared.items()]
+        specs += [_scalar(config, group, name, feature) for name, feature in declared.items()]
     specs += [_sequence(name, sequence) for name, sequence in features.sequence.items()]
     specs += [_cross(features, name, cross) for name, cross in features.cross.items()]
     return tuple(specs)
@@ -89,12 +93,14 @@ def vocabulary_names(config: Config) -> tuple[str, ...]:
     return tuple(sorted({spec.vocabulary for spec in feature_specs(config) if spec.vocabulary is not None}))
 
 
-def _scalar(group: str, name: str, feature: Feature) -> FeatureSpec:
+def _scalar(config: Config, group: str, name: str, feature: Feature) -> FeatureSpec:
     full = f"{group}_{name}"
     if feature.column is not None:
         return FeatureSpec(full, "id", vocabulary=feature.column)
     if feature.attribute is not None and feature.edges is None:
         return FeatureSpec(full, "id", vocabulary=f"{group}_{feature.attribute}")
+    if feature.image is not None:
+        return FeatureSpec(full, "image", shape=None if config.table is None else config.table.shape)
     if feature.rate is not None:
         return FeatureSpec(full, "rate", smoothing=feature.smoothing)
     heavy_tailed = any(kind is not None for kind in (feature.count, feature.sum, feature.since))

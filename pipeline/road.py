@@ -133,7 +133,7 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
     for row in cleaned.accounting.collect():
         accounting[row["source"]][row["fate"]] = int(row["lines"])
-    _check_accounting(config, accounting, dict(zip(raw, outside, strict=True)))
+    check_accounting(config, accounting, dict(zip(raw, outside, strict=True)))
     made = {"events": cleaned.events, "quarantine": cleaned.quarantine}
     made |= {f"attributes/{entity}": table for entity, table in cleaned.attributes.items()}
     if cleaned.rooms is not None:
@@ -152,14 +152,14 @@ def _check_pii_key(config: Config, key: bytes | None, tables: Tables) -> None:
         )
 
 
-def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
+def check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
     """Every delivered line has exactly one fate, and no rule rejects more than its budget."""
     faults = []
     for source, fates in accounting.items():
         lines = sum(fates.values())
         if config.sources[source].has_day and lines != raw[source].lines:
             raise DamagedData(f"source {source!r}: {raw[source].lines} lines were delivered, {lines} are accounted for")
-        counted = lines - fates.get("blank", 0) - fates.get("header", 0)
+        counted = lines - sum(fates.get(fate, 0) for fate in ("blank", "header", "comment"))
         for rule, budget in config.clean.budgets.items():
             rejected = fates.get(rule, 0)
             if rejected > budget * counted:
@@ -302,7 +302,7 @@ def _history_days(config: Config, first_us: int, day: Day) -> tuple[Day, ...]:
 
 def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
     first, zone = config.product.first_day, config.product.zone
-    mature_us = max(label.mature_after_s for label in config.labels.values()) * 1_000_000
+    mature_us = max(label.mature_after_s for label in config.event_labels.values()) * 1_000_000
     exposed_from = day_start_us(day, zone) - mature_us
     exposed_days = tuple(days_between(day_of_us(exposed_from, zone), day, first))
     served = _profile_days(config, exposed_from, day_start_us(add_days(day, 1), zone) - mature_us)

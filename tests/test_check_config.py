@@ -21,7 +21,12 @@ from pipeline.features import feature_specs
 
 ROOT = Path(__file__).parent.parent
 CONF = sorted((ROOT / "conf").glob("*.toml"))
-KIND: dict[str, Any] = {"rate": ("enter", "watch.duration_ms"), "count": "enter", "sum": "gift.amount"}
+KIND: dict[str, Any] = {
+    "rate": ("enter", "watch.duration_ms"),
+    "count": "enter",
+    "sum": "gift.amount",
+    "image": "image",
+}
 
 
 @pytest.mark.parametrize("path", CONF, ids=lambda path: path.name)

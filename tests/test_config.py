@@ -212,7 +212,7 @@ def test_faults_between_tables_are_told_at_once(tables: dict[str, Any]) -> None:
 def test_without_declared_values_any_event_type_may_come(tables: dict[str, Any]) -> None:
     set_at(tables, f"{EVENTS}.event_type.values", None)
     set_at(tables, "labels.enter.event", "entr")
-    assert parse_config(tables).labels["enter"].event == "entr"
+    assert parse_config(tables).event_labels["enter"].event == "entr"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ RULE_IDS = (
 )
 """The ids of steps.clean_logs.RULES, which are made of Spark's columns: a config is read without Spark."""
 
+ROW_RULE_IDS = RULE_IDS[:6]
+"""Those that need no clock: a table is judged by them."""
+
 
 class Rate(Table):
     """More events of this type in a clock hour than a person can make."""

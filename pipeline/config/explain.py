@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipeline.config.cleaning import Rate, Regularity, Speed
-from pipeline.config.features import Feature, Label, Vocabulary
+from pipeline.config.features import ColumnLabel, Feature, Label, Vocabulary
 from pipeline.config.product import Config
 from pipeline.config.sources import Column, Source
+from pipeline.config.table_sources import FileSplit, ImageFiles, TableSource
 from pipeline.config.training import Threshold
 from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, vocabulary_names
 
@@ -23,7 +24,7 @@ def explain(config: Config) -> str:
     sections = {
         f"Product {config.product.name}": _product(config),
         "What is read": _sources(config),
-        "What is a clean event": _cleaning(config),
+        f"What is a clean {'event' if config.table is None else 'row'}": _cleaning(config),
         "What is learnt": _labels(config),
         f"The model's {len(feature_specs(config))} inputs": _inputs(config),
         "How it is trained and judged": _training(config),
@@ -36,20 +37,25 @@ def explain(config: Config) -> str:
 def _product(config: Config) -> Iterator[str]:
     product = config.product
     yield f"Datasets lie in {product.warehouse}/{product.name}/<dataset>/dt=<day>/."
+    if config.table is not None:
+        yield f"It is a table of rows without a clock; its one day is {product.first_day}."
+        return
     yield f"A day begins at midnight of {product.day_zone}; the first one is {product.first_day}."
     yield f"The profile of a day is used from {_time(config.profiles.ready_after_s)} after its end."
 
 
 def _sources(config: Config) -> Iterator[str]:
-    fills = {config.datasets.events: ["events"]}
+    fills = {config.datasets.events: ["events"], config.datasets.rows or "": ["rows"]}
     for entity, filled in config.datasets.attributes.items():
         fills.setdefault(filled, []).append(f"attributes of each {entity}")
     if config.datasets.rooms is not None:
         fills.setdefault(config.datasets.rooms, []).append("rooms")
     for name, source in config.sources.items():
         use = f"fills {', '.join(fills[name])}" if name in fills else "is not used by any dataset"
-        yield f"{name} {use}: {source.format} lines of {source.path}"
-        yield INDENT + _arrival(source)
+        yield f"{name} {use}: {source.format} lines of {source.path or 'the files of each split'}"
+        yield from (
+            INDENT + line for line in (_splits(source) if isinstance(source, TableSource) else [_arrival(source)])
+        )
         columns = source.columns.items()
         yield from _table([(INDENT + column, _type(declared), _origin(declared)) for column, declared in columns])
 
@@ -58,6 +64,17 @@ def _arrival(source: Source) -> str:
     if source.has_day:
         return f"The path names the day on which a line arrived, usually {_time(source.delay_s)} after it happened."
     return f"The path names no day: a line arrives {_time(source.delay_s)} after it happened."
+
+
+def _splits(table: TableSource) -> Iterator[str]:
+    """Which rows are for what."""
+    for name in table.split.names if isinstance(table.split, FileSplit) else ():
+        files = getattr(table.split, name)
+        said = f"{files.images} with {files.labels}" if isinstance(files, ImageFiles) else files
+        yield f"For {name}: the rows of {said}"
+    if not isinstance(table.split, FileSplit):
+        said = ", ".join(f"{key} = {value}" for key, value in table.split.model_dump().items() if value)
+        yield f"Which rows are for what: {said}"
 
 
 def _type(column: Column) -> str:
@@ -83,6 +100,16 @@ def _origin(column: Column) -> str:
 
 def _cleaning(config: Config) -> Iterator[str]:
     clean = config.clean
+    if config.table is not None:
+        yield f"A line may have {clean.max_line_bytes:,} bytes."
+    else:
+        yield from _cleaning_of_events(config)
+    yield "A rule fails the job where it rejects more than this share of a source's lines:"
+    yield from (f"{INDENT}{rule} {share:g}" for rule, share in clean.budgets.items())
+
+
+def _cleaning_of_events(config: Config) -> Iterator[str]:
+    clean = config.clean
     yield f"A line sent again is known for {_days(clean.lookback_days)}; an event older than that is too_late."
     yield f"A clock may run ahead by {_time(clean.future_tolerance_s)}; a line may have {clean.max_line_bytes:,} bytes."
     if config.datasets.rooms is not None:
@@ -90,8 +117,6 @@ def _cleaning(config: Config) -> Iterator[str]:
     if clean.bots is not None:
         yield "In a clock hour a user's events are marked as a robot's by the first of these:"
         yield from (f"{INDENT}{name}: {_bots(rule)}" for name, rule in clean.bots.rules.items())
-    yield "A rule fails the job where it rejects more than this share of a source's lines:"
-    yield from (f"{INDENT}{rule} {share:g}" for rule, share in clean.budgets.items())
 
 
 def _bots(rule: Rate | Regularity | Speed) -> str:
@@ -108,7 +133,12 @@ def _labels(config: Config) -> Iterator[str]:
         yield f"{name}: {_label(label)}{learnt}"
 
 
-def _label(label: Label) -> str:
+def _label(label: Label | ColumnLabel) -> str:
+    if isinstance(label, ColumnLabel):
+        if label.classes is not None:
+            return f"the class 0 to {label.classes - 1} that column {label.column} says."
+        zeros = " or ".join(label.zeros) or "any other text"
+        return f"1 where column {label.column} is {' or '.join(label.positive)}, 0 where it is {zeros}."
     return (
         f"1 for an event {label.of} that {label.event} of the same {' and '.join(label.match)} follows within "
         f"{_time(label.within_s)}, else 0; final {_time(label.mature_after_s)} after the {label.of}."
@@ -126,7 +156,8 @@ def _inputs(config: Config) -> Iterator[str]:
 
 
 def _columns(spec: FeatureSpec) -> str:
-    types = {"id": "int32", "number": "float32", "rate": "2 x float32", "sequence": f"up to {spec.length} int32"}
+    types = {"id": "int32", "number": "float32", "rate": "2 x float32", "sequence": f"up to {spec.length} int32",
+             "image": "bytes"}  # fmt: skip
     return types.get(spec.kind, "none of its own")
 
 
@@ -136,6 +167,8 @@ def _width(config: Config, spec: FeatureSpec) -> str:
         return wide
     if spec.kind == "sequence":
         return f"mean {wide}"
+    if spec.kind == "image":
+        return "nothing yet"
     if spec.kind == "cross":
         return f"one of {spec.buckets:,} weights"
     return f"{wide} of {len(spec.edges) + 1} ranges" if spec.edges is not None else "2 numbers"
@@ -166,6 +199,8 @@ def computed_from(group: str, feature: Feature) -> str:
         return f"the event's {feature.column}"
     if feature.attribute is not None:
         return f"{whose} {feature.attribute}, as last said before the profile's end"
+    if feature.image is not None:
+        return "the row's image"
     if feature.sql is not None:
         return f"sql {feature.sql}"
     if feature.count is not None:
@@ -181,14 +216,20 @@ def _training(config: Config) -> Iterator[str]:
     training, model = config.training, config.model
     layers = ", ".join(map(str, model.hidden))
     epochs = "once" if training.epochs == 1 else f"{training.epochs} times over"
-    yield f"{model.kind}, layers of {layers}; {_days(training.days)} of examples, {epochs}."
+    learnt = f"{_days(training.days)} of examples" if config.table is None else "the split train"
+    yield f"{model.kind}, layers of {layers}; {learnt}, {epochs}."
     yield (
         f"Batches of {training.batch_size:,} in {training.shards} shards by {training.workers} processes; "
         f"{training.optimizer.kind} at {training.optimizer.learning_rate:g}, "
         f"tables {training.optimizer.tables.kind} at {training.optimizer.tables.learning_rate:g}."
     )
-    yield f"Judged on the {_days(training.evaluation_days)} after them; it goes into service if"
+    judged = f"the {_days(training.evaluation_days)} after them"
+    if config.table is not None:
+        judged = f"the split {training.evaluate_on or config.table.split.names[1]}"
+    yield f"Judged on {judged}; it goes into service if"
     yield from (f"{INDENT}{metric} {_threshold(threshold)}" for metric, threshold in config.gate.items())
+    if config.table is not None:
+        return
     recommend = config.recommend
     pool = "the rooms on air" if recommend.candidates == "on_air" else f"the day's {recommend.pool} most frequent items"
     yield f"Users of the last {_days(recommend.active_days)} get the best {recommend.top} of {pool}."

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table
+from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table, one_of
 
 Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
 """`enter` counts events of that type; `watch.duration_ms` sums that column over them."""
 
-KINDS = ("column", "attribute", "sql", "count", "sum", "rate", "since")
+KINDS = ("column", "attribute", "sql", "count", "sum", "rate", "since", "image")
 SETTINGS = {
     "window_days": ("count", "sum", "rate"),
     "smoothing": ("rate",),
@@ -39,6 +39,37 @@ class Label(Table):
         return self
 
 
+ONE = ("1",)
+
+
+class ColumnLabel(Table):
+    """A label that a column of a table says: 1 or 0, or with `classes` the number of a class."""
+
+    column: Name
+    positive: tuple[str, ...] = Field(default=ONE, min_length=1)
+    """Texts of the column that mean 1."""
+    negative: tuple[str, ...] = ()
+    """Texts of the column that mean 0. Where none is given: "0" beside `positive` = ["1"], else every other text."""
+    classes: Annotated[int, Field(ge=2)] | None = None
+    """The column holds the whole numbers from 0 up to this one, without it."""
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ColumnLabel:
+        if self.classes is not None and (self.positive != ONE or self.negative):
+            raise ValueError("`positive` and `negative` mean nothing beside `classes`: leave them out")
+        if both := sorted({*self.positive} & {*self.negative}):
+            raise ValueError(f"{both} cannot be positive and negative")
+        return self
+
+    @property
+    def zeros(self) -> tuple[str, ...]:
+        """Texts that mean 0; empty where every text does that is not positive."""
+        return self.negative or (("0",) if self.positive == ONE else ())
+
+
+AnyLabel = Annotated[Label | ColumnLabel, one_of(lambda given: ColumnLabel if "column" in given else Label)]
+
+
 class Profiles(Table):
     """When the profile of a day may be used."""
 
@@ -52,7 +83,7 @@ class Vocabulary(Table):
 
 
 class Feature(Table):
-    """One input of the model; exactly one of the first seven keys says how it is computed."""
+    """One input of the model; exactly one of the keys in KINDS says how it is computed."""
 
     column: Name | None = None
     attribute: Name | None = None
@@ -61,6 +92,8 @@ class Feature(Table):
     sum: Measure | None = None
     rate: tuple[Measure, Measure] | None = None
     since: Name | None = None
+    image: Literal["image"] | None = None
+    """The image of a row of an idx table, as its bytes."""
     by: Name | None = None
     window_days: Positive = 7
     smoothing: Annotated[float, Field(gt=0)] = 20.0
@@ -80,9 +113,7 @@ class Feature(Table):
     def _one_kind(self) -> Feature:
         kinds = _kinds(self.__dict__)
         if len(kinds) != 1:
-            raise ValueError(
-                f"needs exactly one of column, attribute, sql, count, sum, rate, since; got {kinds or 'none'}"
-            )
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}; got {kinds or 'none'}")
         if self.by is not None and kinds[0] not in ("count", "sum", "rate"):
             raise ValueError("`by` goes with count, sum or rate only")
         held = [_float32(edge) for edge in self.edges or ()]

@@ -20,4 +20,15 @@ def json_schema() -> dict[str, Any]:
     tables = schema["$defs"]
     tables["Clean"]["properties"]["budgets"]["propertyNames"] = {"enum": list(RULE_IDS)}
     tables["Model"]["properties"]["kind"]["enum"] = sorted(FAMILIES)
+    properties = schema["properties"]
+    _choose(properties["sources"], {"properties": {"kind": {"const": "table"}}}, "TableSource", "Source")
+    _choose(properties["labels"], {"required": ["column"]}, "ColumnLabel", "Label")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _choose(tables: dict[str, Any], condition: dict[str, Any], then: str, otherwise: str) -> None:
+    """One class or the other by a condition, so that a fault is told of the class that was meant."""
+    chosen, other = ({"$ref": f"#/$defs/{name}"} for name in (then, otherwise))
+    (patterns,) = [key for key in ("patternProperties", "additionalProperties") if key in tables]
+    choice = {"if": condition, "then": chosen, "else": other}
+    tables[patterns] = choice if patterns == "additionalProperties" else dict.fromkeys(tables[patterns], choice)
