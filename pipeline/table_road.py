@@ -145,7 +145,8 @@ def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
 
 
 VOCAB = Step(
-    "build_vocab", ("product", "datasets", "vocabularies"), ("pipeline.steps.build_vocab", "pipeline.days", "pipeline.features"),
+    "build_vocab", ("product", "datasets", "vocabularies"),
+    ("pipeline.steps.build_vocab", "pipeline.days", "pipeline.features"),
     lambda config, day: {"train": Input(rows(config, "train"), (day,))},
     lambda config: tuple(map(vocabulary, vocabulary_names(config))), _vocab,
     settings=lambda config: list(vocabulary_names(config)),
