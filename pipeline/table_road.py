@@ -20,7 +20,7 @@ from pipeline.features import vocabulary_names
 from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
 from pipeline.raw_table import ALL, checked_pairs, pairs_of, table_files
-from pipeline.road import DATA_STEPS, check_accounting, quarantine, vocabulary
+from pipeline.road import CLOCKS, DATA_STEPS, check_accounting, quarantine, vocabulary
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import KEPT, raw_lines
@@ -124,7 +124,7 @@ def _check_splits(config: Config, cleaned: CleanTable, kept: Mapping[str | None,
 
 CLEAN = Step(
     "clean_table", ("product", "sources", "datasets", "clean", "labels"),
-    ("pipeline.steps.clean_table", "pipeline.steps.clean_logs", "pipeline.idx", "pipeline.pii"),
+    ("pipeline.steps.clean_table", "pipeline.steps.clean_logs", "pipeline.idx", "pipeline.pii", *CLOCKS),
     lambda config, day: {}, lambda config: (*(rows(config, split) for split in _names(config)), quarantine(config)),
     _clean, _outside, lambda config: fingerprint(pii_key(config)),
 )  # fmt: skip
@@ -145,7 +145,8 @@ def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
 
 
 VOCAB = Step(
-    "build_vocab", ("product", "datasets", "vocabularies"), ("pipeline.steps.build_vocab", "pipeline.features"),
+    "build_vocab", ("product", "datasets", "vocabularies"),
+    ("pipeline.steps.build_vocab", "pipeline.days", "pipeline.features"),
     lambda config, day: {"train": Input(rows(config, "train"), (day,))},
     lambda config: tuple(map(vocabulary, vocabulary_names(config))), _vocab,
     settings=lambda config: list(vocabulary_names(config)),
@@ -172,7 +173,7 @@ def _encode(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]
 ENCODE = Step(
     "encode_rows", ("product", "datasets", "labels", "features", "training.label"),
     (
-        "pipeline.steps.encode_rows", "pipeline.steps.clean_table", "pipeline.steps.build_examples.encoding",
+        "pipeline.steps.encode_rows", "pipeline.steps.clean_table.labels", "pipeline.steps.build_examples.encoding",
         "pipeline.features",
     ),
     _encode_reads, lambda config: tuple(split_examples(config, split) for split in _names(config)), _encode,

@@ -203,9 +203,9 @@ def reached(module: str) -> set[str]:
 
 
 def test_a_step_s_key_knows_all_code_that_decides_its_rows() -> None:
-    from pipeline import road
+    from pipeline import road, table_road
 
-    for step in (*road.DATA_STEPS, road.RECOMMEND):
+    for step in (*road.DATA_STEPS, road.RECOMMEND, *table_road.TABLE_STEPS):
         known = step.modules
         for module in known[:1]:
             unknown = {

@@ -76,6 +76,7 @@ def test_a_split_that_cannot_be_is_refused(split: dict[str, Any], fault: str) ->
         ({"columns": COLUMNS | {"context_age": {"from": "x"}}}, "$.features.context.age: would be column context_age"),
         ({"fields": ["label", "user", "town", "age"]}, "$.sources.clicks.columns.city.from: must be one of"),
         ({"shape": [2, 2]}, "`shape`, `images` and `labels` go with format = 'idx'"),
+        ({"spilt": 1}, "$.sources.clicks.spilt: unknown key; did you mean 'split'?"),
         ({"kind": "rows"}, "$.sources.clicks: needs kind = one of ['events', 'table'], got 'rows'"),
         ({"columns": {k: v for k, v in COLUMNS.items() if k != "user"}}, "$.datasets.user: must be one of"),
     ],

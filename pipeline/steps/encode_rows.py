@@ -11,7 +11,7 @@ from pipeline import schemas
 from pipeline.config import ColumnLabel, Config
 from pipeline.features import NULL_ID, UNKNOWN_ID
 from pipeline.steps.build_examples.encoding import text_of, with_code
-from pipeline.steps.clean_table import label_of
+from pipeline.steps.clean_table.labels import label_of
 
 
 def encode_rows(config: Config, rows: DataFrame, vocabularies: Mapping[str, DataFrame]) -> DataFrame:

@@ -23,6 +23,7 @@ from pipeline.errors import ConfigError
 from pipeline.steps.clean_logs import DUPLICATE, KEPT, NOT_REJECTED, taken_apart, typed
 from pipeline.steps.clean_logs.lines import RawLines
 from pipeline.steps.clean_logs.rules import RULES, TEXT, VALUE, Context, Rule, verdict
+from pipeline.steps.clean_table.labels import label_of
 from pipeline.steps.clean_table.splits import SPLIT, with_drawn_split, with_listed_split
 
 OF_TEXT = ("invalid_utf8", "malformed")
@@ -125,16 +126,6 @@ def _wanted(label: ColumnLabel) -> str:
     if label.classes is not None:
         return f"one of the classes 0 to {label.classes - 1}"
     return f"one of {[*label.positive, *label.zeros]}"
-
-
-def label_of(label: ColumnLabel, prefix: str = "") -> Column:
-    """What a label's column says, as a float; null where it says nothing that the label knows."""
-    value = F.col(prefix + label.column)
-    if label.classes is not None:
-        return F.when((value >= 0) & (value < label.classes), value).cast("float")
-    text = value.cast("string")
-    negative = text.isin(list(label.zeros)) if label.zeros else text.isNotNull()
-    return F.when(text.isin(list(label.positive)), F.lit(1.0)).when(negative, F.lit(0.0)).cast("float")
 
 
 def _without_duplicates(lines: DataFrame, key: str | None) -> DataFrame:
