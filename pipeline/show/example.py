@@ -6,16 +6,18 @@ import datetime
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.config import Feature
 from pipeline.days import Day, add_days
 from pipeline.errors import MissingInput
 from pipeline.features import NULL_ID, PAD_ID, UNKNOWN_ID, FeatureSpec, feature_specs
+from pipeline.models.transforms import CROSS_FACTOR
 from pipeline.schemas import ENTITY_ID
 from pipeline.show.published import Published, Row
 from pipeline.show.traces import Point, sequence_trace, sum_trace
 from pipeline.steps.measures import features_of
+from pipeline.steps.sums import decay_of, latest_of
 
 RESERVED = {PAD_ID: "(padding)", NULL_ID: "(null)", UNKNOWN_ID: "(unknown)"}
-CROSS_FACTOR = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,6 @@ def show_example(published: Published, example_id: str, day: Day) -> Row:
         entity: _profile(published, entity, row[column], found.profile_day) for entity, column in ENTITY_ID.items()
     }
     point = Point(published, event, found.profile_day, found.vocabulary_day, known)
-    specs = {spec.name: spec for spec in feature_specs(published.config)}
     return {
         "example": example_id,
         "dt": day,
@@ -51,7 +52,7 @@ def show_example(published: Published, example_id: str, day: Day) -> Row:
             **{entity: "known" if profile else "cold: in no profile of that day" for entity, profile in known.items()},
         },
         "labels": {name: value for name, value in row.items() if name.startswith("label_")},
-        "features": [_feature(published, spec, row, found.vocabulary_day, specs) for spec in specs.values()],
+        "features": [_feature(point, spec, row) for spec in feature_specs(published.config)],
         **_traces(point, row),
     }
 
@@ -112,25 +113,41 @@ def _event(published: Published, event: Row) -> Row:
     }
 
 
-def _feature(published: Published, spec: FeatureSpec, row: Row, day: Day, specs: dict[str, FeatureSpec]) -> Row:
-    """Name, kind, value as the model gets it, and the values behind ids."""
+def _feature(point: Point, spec: FeatureSpec, row: Row) -> Row:
+    """Name, kind, value as the model gets it, the values behind ids, and what the ids were made from."""
+    named = {"feature": spec.name, "kind": spec.kind}
     if spec.of is not None:
         first, second = (row[name] for name in spec.of)
         bucket = (first * CROSS_FACTOR + second) % (spec.buckets or 1)
-        return {"feature": spec.name, "kind": spec.kind, "value": bucket, "means": " x ".join(spec.of)}
+        return {**named, "value": bucket, "means": " x ".join(spec.of)}
     if spec.vocabulary is not None:
-        value = row[spec.name]
-        ids = value if isinstance(value, list) else [value]
-        values = {**published.values(spec.vocabulary, day, ids), **RESERVED}
-        return {"feature": spec.name, "kind": spec.kind, "value": value, "means": [values.get(one, "?") for one in ids]}
-    value = [row[column] for column in spec.columns]
-    means = "num, den" if spec.kind == "rate" else ""
-    return {
-        "feature": spec.name,
-        "kind": spec.kind,
-        "value": value if spec.kind == "rate" else value[0],
-        "means": means,
-    }
+        ids = row[spec.name] if spec.kind == "sequence" else [row[spec.name]]
+        values = {**point.published.values(spec.vocabulary, point.vocabulary_day, ids), **RESERVED}
+        means = [values.get(one, "?") for one in ids]
+        return {**named, "value": row[spec.name], "means": means, "from": _raw(point, spec.name)}
+    if spec.kind == "rate":
+        parts = [column.removeprefix(f"{spec.name}__") for column in spec.columns]
+        return {**named, "value": [row[column] for column in spec.columns], "means": parts}
+    return {**named, "value": row[spec.name], "means": ""}
+
+
+def _raw(point: Point, full: str) -> Any:
+    """What an id, or those of a `top` feature, were made from: of the event, or of the profile that served."""
+    group, _, name = full.partition("_")
+    feature = getattr(point.published.config.features, group)[name]
+    if not isinstance(feature, Feature):
+        return None
+    if feature.column is not None:
+        return point.event.get(feature.column)
+    profile, latest, decay = point.profiles[group], latest_of(feature), decay_of(feature)
+    if profile is None:
+        return None
+    if feature.attribute is not None:
+        return profile[feature.attribute]
+    if latest is not None:
+        return profile[latest.name] and profile[latest.name]["key"]
+    entries = [entry for entry in profile[decay.name] if entry["weight"] > 0][: feature.k] if decay is not None else []
+    return [f"{entry['key']} {entry['weight']:.4g}" for entry in entries]
 
 
 def _traces(point: Point, row: Row) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from pipeline.days import Day
@@ -41,10 +42,11 @@ def show_profile(published: Published, entity: str, id_: str, day: Day) -> Row:
 
 
 def _attributes(published: Published, entity: str, row: Row) -> Row:
-    said = {name: row[name] for name in attribute_columns(published.config, entity)}
-    if said and row["said_at"] is not None:
-        said["said_at"] = published.local(row["said_at"])
-    return said
+    """What it said of itself, and when."""
+    names = attribute_columns(published.config, entity)
+    said = {name: row[name] for name in (*names, *(["said_at"] if names else []))}
+    times = {name: published.local(v) for name, v in said.items() if isinstance(v, datetime.datetime)}
+    return {**said, **times}
 
 
 def _windows(published: Published, entity: str, row: Row) -> list[Row]:
@@ -75,6 +77,6 @@ def _nowhere(published: Published, entity: str, id_: str, day: Day) -> str:
         return f"{missing}. It is in that of a later day: --dt {newest}"
     other = COUNTERPART[entity]
     if published.has(f"profiles/{other}", day) and published.rows(f"profiles/{other}", day, "id", [id_]):
-        return f"{missing}. But there is such a {other}: python -m jobs.show {other} {id_} --dt {day}"
+        return f"{missing}. But {other}s have that id: python -m jobs.show {other} {id_} --dt {day}"
     similar = published.similar(f"profiles/{entity}", newest, "id", id_)
     return missing if similar is None else f"{missing}. Ids look like {similar!r}"

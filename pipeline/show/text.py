@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 MOST_ROWS = 20
-"""A table on a screen ends here; JSON has all rows."""
+"""A table of rows on a screen ends here; JSON has all."""
+WHOLE = ("features", "recomputed")
+"""Tables that are always shown to their end."""
+MOST_VALUES = 5
+"""A list in a cell ends here."""
 DIGITS = 6
 """Significant digits of a number on a screen."""
 
@@ -26,7 +30,9 @@ def as_text(shown: dict[str, Any]) -> str:
         if isinstance(value, dict):
             parts.append("\n".join([name, *("  " + line for line in _lines(value))]))
         elif _is_table(value):
-            parts.append("\n".join([name, *("  " + line for line in _table(value))]))
+            parts.append(
+                "\n".join([name, *("  " + line for line in _table(value, len(value) if name in WHOLE else MOST_ROWS))])
+            )
     return "\n\n".join(parts)
 
 
@@ -39,14 +45,14 @@ def _lines(values: dict[str, Any]) -> Iterator[str]:
     yield from (f"{name:<{width}}  {_cell(value)}" for name, value in values.items())
 
 
-def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _table(rows: list[dict[str, Any]], most: int) -> Iterator[str]:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [names, *([_cell(row.get(name, "")) for name in names] for row in rows[:MOST_ROWS])]
+    cells = [names, *([_cell(row.get(name, "")) for name in names] for row in rows[:most])]
     widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
     for line in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-    if len(rows) > MOST_ROWS:
-        yield f"... and {len(rows) - MOST_ROWS} more (--json shows all)"
+    if len(rows) > most:
+        yield f"... and {len(rows) - most} more (--json shows all)"
 
 
 def _cell(value: Any) -> str:
@@ -55,7 +61,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.{DIGITS}g}"
     if isinstance(value, list):
-        return ", ".join(map(_cell, value)) or "(none)"
+        rest = f", ... ({len(value)})" if len(value) > MOST_VALUES else ""
+        return (", ".join(map(_cell, value[:MOST_VALUES])) or "(none)") + rest
     return str(value)
 
 

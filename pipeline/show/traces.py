@@ -105,7 +105,7 @@ class _Window:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """With `by`, the value that each counts for."""
+        """In order of time; with `by`, the value that each counts for."""
         published, last, column = self.point.published, self.point.profile_day, ENTITY_ID[self.entity]
         types = {measure.event for measure in measures_of(self.feature)}
         begin = add_days(last, 1 - self.feature.window_days)
@@ -117,6 +117,7 @@ class _Window:
             and begin <= published.local_day(row["event_time"]) <= last
             and not self._is_bot(row)
         ]
+        inside.sort(key=lambda row: (row["event_time"], row["event_id"]))
         by = self.feature.by
         if by is None:
             return inside

@@ -99,6 +99,10 @@ def test_ids_are_shown_with_their_values_and_the_days_that_served(published: Pub
         values = {id_: value for value, id_ in reference.vocabulary("item_id", add_days(exposed, -1)).items()}
         top = features["user_top_items"]
         assert top["means"] == [values.get(id_, "(unknown)") for id_ in top["value"]]
+        assert features["context_scene"]["from"] == event["scene"]
+        weights = reference.weights(event["user_id"], "enter", 2, shown["served"]["profile_day"], "item_id")
+        best = sorted((-weight, key) for key, weight in weights.items())[:3]
+        assert top["from"] in (None, [f"{key} {-weight:.4g}" for weight, key in best])
         first, second = (features[name]["value"] for name in ("user_last_category", "user_last_item"))
         assert features["cross_last_x_scene"]["value"] == (first * 1_000_003 + second) % 50
         meant |= set(top["means"])
@@ -127,7 +131,7 @@ def test_a_profile_is_shown_by_what_it_says(published: Published, world: World) 
     ("entity", "id_", "day", "message"),
     [
         ("user", "nobody", LAST, r"user 'nobody' is not in profiles/user/dt=2026-01-03: .* Ids look like 'u\d+'"),
-        ("user", "i1", LAST, "But there is such a item: python -m jobs.show item i1 --dt 2026-01-03"),
+        ("user", "i1", LAST, "But items have that id: python -m jobs.show item i1 --dt 2026-01-03"),
         ("user", "u1", add_days(LAST, 1), r"published days of profiles/user are 2026-01-01..2026-01-03: name one by"),
     ],
 )
@@ -161,6 +165,8 @@ def test_a_table_ends_where_the_screen_would() -> None:
     lines = text.splitlines()
     assert lines[:6] == ["id    x", "half  0.5", "", "rows", "  a   b", "  0   -"]
     assert lines[-1] == "  ... and 10 more (--json shows all)"
+    assert as_text({"ids": list(range(7))}) == "ids  0, 1, 2, 3, 4, ... (7)"
+    assert len(as_text({"features": [{"a": n} for n in range(30)]}).splitlines()) == 33
 
 
 @pytest.mark.parametrize("what", ["user", "example"])
