@@ -34,7 +34,10 @@ from pipeline.storage import Warehouse, read_manifest, serving_version
 
 ENTITIES = ("user", "item")
 CLOCKS = ("pipeline.days", "pipeline.steps.instants")
-SHARED = (*CLOCKS, "pipeline.steps.measures", "pipeline.steps.check_features", "pipeline.features")
+SHARED = (
+    *CLOCKS, "pipeline.steps.measures", "pipeline.steps.sums", "pipeline.steps.splits",
+    "pipeline.steps.check_features", "pipeline.features",
+)  # fmt: skip
 """Modules that several steps compute with: a change there does them again."""
 
 
@@ -237,7 +240,7 @@ def _profiles(config: Config, day: Day, tables: Tables, outside: Sequence[Outsid
         said = tables.table(f"attributes_{entity}")
         snapshot = None if said is None else attribute_snapshot(config, entity, previous, said)
         made[f"profiles/{entity}"] = build_profiles(
-            config, day, entity, previous, snapshot, tables.expect(f"daily_{entity}")
+            config, day, entity, previous, snapshot, tables.expect(f"daily_{entity}", "dt")
         )
     return Output(made)
 

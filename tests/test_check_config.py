@@ -14,13 +14,15 @@ import jsonschema
 import pytest
 
 from pipeline.config import Feature, load_config
-from pipeline.config.explain import computed_from, explain
-from pipeline.config.features import KINDS
+from pipeline.config.explain import explain
+from pipeline.config.explain_inputs import computed_from
+from pipeline.config.features import ALWAYS_SPLIT, KINDS
 from pipeline.config.schema import json_schema
 from pipeline.features import feature_specs
 
 ROOT = Path(__file__).parent.parent
 CONF = sorted((ROOT / "conf").glob("*.toml"))
+SPLIT = {key: {"by": "item_id"} for key in ALWAYS_SPLIT}
 KIND: dict[str, Any] = {
     "rate": ("enter", "watch.duration_ms"),
     "count": "enter",
@@ -67,7 +69,9 @@ def test_an_input_is_told_with_its_type_its_width_and_where_it_comes_from() -> N
 
 
 def test_each_kind_of_feature_has_words_of_its_own() -> None:
-    said = {kind: computed_from("user", Feature(**{kind: KIND.get(kind, "a")})) for kind in KINDS}
+    said = {
+        kind: computed_from("user", Feature(**{kind: KIND.get(kind, "a"), **SPLIT.get(kind, {})})) for kind in KINDS
+    }
     assert len(set(said.values())) == len(KINDS)
     assert not any("None" in words for words in said.values())
 

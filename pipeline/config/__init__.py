@@ -5,6 +5,7 @@ defaults stand here. Objects are frozen. Units are in the names.
 """
 
 from pipeline.config.cleaning import RULE_IDS as RULE_IDS
+from pipeline.config.features import HOUR as HOUR
 from pipeline.config.features import ColumnLabel as ColumnLabel
 from pipeline.config.features import Cross as Cross
 from pipeline.config.features import Feature as Feature

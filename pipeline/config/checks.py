@@ -229,7 +229,6 @@ def _event_types(config: Config) -> Iterator[Fault]:
 
 
 def _events_of(feature: Feature) -> Iterator[tuple[str, str]]:
-    measures = [("count", feature.count), ("sum", feature.sum), *(("rate", part) for part in feature.rate or ())]
-    yield from ((key, measure.partition(".")[0]) for key, measure in measures if measure is not None)
-    if feature.since is not None:
-        yield "since", feature.since
+    single = ("count", "sum", "share", "distinct", "decay", "top", "last", "since", "since_first")
+    named = [*((key, getattr(feature, key)) for key in single), *(("rate", part) for part in feature.rate or ())]
+    yield from ((key, measure.partition(".")[0]) for key, measure in named if measure is not None)

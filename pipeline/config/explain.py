@@ -6,17 +6,17 @@ meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pipeline.config.cleaning import Rate, Regularity, Speed
-from pipeline.config.features import ColumnLabel, Feature, Label, Vocabulary
+from pipeline.config.explain_inputs import inputs
+from pipeline.config.features import ColumnLabel, Label
 from pipeline.config.product import Config
 from pipeline.config.sources import Column, Source
 from pipeline.config.table_sources import FileSplit, ImageFiles, TableSource
 from pipeline.config.training import Threshold
-from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, vocabulary_names
-
-INDENT = "  "
+from pipeline.config.words import INDENT, days, duration, table
+from pipeline.features import feature_specs
 
 
 def explain(config: Config) -> str:
@@ -26,7 +26,7 @@ def explain(config: Config) -> str:
         "What is read": _sources(config),
         f"What is a clean {'event' if config.table is None else 'row'}": _cleaning(config),
         "What is learnt": _labels(config),
-        f"The model's {len(feature_specs(config))} inputs": _inputs(config),
+        f"The model's {len(feature_specs(config))} inputs": inputs(config),
         "How it is trained and judged": _training(config),
     }
     return "\n\n".join(
@@ -41,7 +41,7 @@ def _product(config: Config) -> Iterator[str]:
         yield f"It is a table of rows without a clock; its one day is {product.first_day}."
         return
     yield f"A day begins at midnight of {product.day_zone}; the first one is {product.first_day}."
-    yield f"The profile of a day is used from {_time(config.profiles.ready_after_s)} after its end."
+    yield f"The profile of a day is used from {duration(config.profiles.ready_after_s)} after its end."
 
 
 def _sources(config: Config) -> Iterator[str]:
@@ -57,13 +57,13 @@ def _sources(config: Config) -> Iterator[str]:
             INDENT + line for line in (_splits(source) if isinstance(source, TableSource) else [_arrival(source)])
         )
         columns = source.columns.items()
-        yield from _table([(INDENT + column, _type(declared), _origin(declared)) for column, declared in columns])
+        yield from table([(INDENT + column, _type(declared), _origin(declared)) for column, declared in columns])
 
 
 def _arrival(source: Source) -> str:
     if source.has_day:
-        return f"The path names the day on which a line arrived, usually {_time(source.delay_s)} after it happened."
-    return f"The path names no day: a line arrives {_time(source.delay_s)} after it happened."
+        return f"The path names the day on which a line arrived, usually {duration(source.delay_s)} after it happened."
+    return f"The path names no day: a line arrives {duration(source.delay_s)} after it happened."
 
 
 def _splits(table: TableSource) -> Iterator[str]:
@@ -110,10 +110,11 @@ def _cleaning(config: Config) -> Iterator[str]:
 
 def _cleaning_of_events(config: Config) -> Iterator[str]:
     clean = config.clean
-    yield f"A line sent again is known for {_days(clean.lookback_days)}; an event older than that is too_late."
-    yield f"A clock may run ahead by {_time(clean.future_tolerance_s)}; a line may have {clean.max_line_bytes:,} bytes."
+    yield f"A line sent again is known for {days(clean.lookback_days)}; an event older than that is too_late."
+    yield f"A clock may run ahead by {duration(clean.future_tolerance_s)}."
+    yield f"A line may have {clean.max_line_bytes:,} bytes."
     if config.datasets.rooms is not None:
-        yield f"An event belongs to a room that is on air, or was until {_time(clean.on_air_grace_s)} ago."
+        yield f"An event belongs to a room that is on air, or was until {duration(clean.on_air_grace_s)} ago."
     if clean.bots is not None:
         yield "In a clock hour a user's events are marked as a robot's by the first of these:"
         yield from (f"{INDENT}{name}: {_bots(rule)}" for name, rule in clean.bots.rules.items())
@@ -141,89 +142,22 @@ def _label(label: Label | ColumnLabel) -> str:
         return f"1 where column {label.column} is {' or '.join(label.positive)}, 0 where it is {zeros}."
     return (
         f"1 for an event {label.of} that {label.event} of the same {' and '.join(label.match)} follows within "
-        f"{_time(label.within_s)}, else 0; final {_time(label.mature_after_s)} after the {label.of}."
+        f"{duration(label.within_s)}, else 0; final {duration(label.mature_after_s)} after the {label.of}."
     )
-
-
-def _inputs(config: Config) -> Iterator[str]:
-    declared = _declared(config)
-    specs = [(spec.name, _columns(spec), _width(config, spec), declared[spec.name]) for spec in feature_specs(config)]
-    yield from _table([("name", "columns of the examples", "enters the model as", "computed from"), *specs])
-    yield ""
-    yield f"Ids below {FIRST_ID} mean padding, null and unknown. A value gets an id once it was seen so often:"
-    for name in vocabulary_names(config):
-        yield f"{INDENT}{name} {config.vocabularies.get(name, Vocabulary()).min_count}"
-
-
-def _columns(spec: FeatureSpec) -> str:
-    types = {"id": "int32", "number": "float32", "rate": "2 x float32", "sequence": f"up to {spec.length} int32",
-             "image": "bytes"}  # fmt: skip
-    return types.get(spec.kind, "none of its own")
-
-
-def _width(config: Config, spec: FeatureSpec) -> str:
-    wide = f"embedding of {config.model.embedding_dim}"
-    if spec.kind == "id":
-        return wide
-    if spec.kind == "sequence":
-        return f"mean {wide}"
-    if spec.kind == "image":
-        return "nothing yet"
-    if spec.kind == "cross":
-        return f"one of {spec.buckets:,} weights"
-    return f"{wide} of {len(spec.edges) + 1} ranges" if spec.edges is not None else "2 numbers"
-
-
-def _declared(config: Config) -> dict[str, str]:
-    """Full name of every input -> what it is computed from."""
-    features = config.features
-    found = {}
-    for group in ("user", "item", "context"):
-        for name, feature in getattr(features, group).items():
-            found[f"{group}_{name}"] = computed_from(group, feature)
-    for name, sequence in features.sequence.items():
-        events = " or ".join(sequence.events)
-        found[f"sequence_{name}"] = (
-            f"the user's last {sequence.last} {sequence.of} of {events}, {_days(sequence.window_days)} back"
-        )
-    found |= {f"cross_{name}": " with ".join(cross.of) + ", hashed" for name, cross in features.cross.items()}
-    return found
-
-
-def computed_from(group: str, feature: Feature) -> str:
-    """What a feature of a user, an item or the context is computed from."""
-    whose, over = f"the {group}'s", f"in the last {_days(feature.window_days)} of the profile"
-    if feature.by is not None:
-        over = f"with this {feature.by} {over}"
-    if feature.column is not None:
-        return f"the event's {feature.column}"
-    if feature.attribute is not None:
-        return f"{whose} {feature.attribute}, as last said before the profile's end"
-    if feature.image is not None:
-        return "the row's image"
-    if feature.sql is not None:
-        return f"sql {feature.sql}"
-    if feature.count is not None:
-        return f"{whose} events {feature.count} {over}"
-    if feature.sum is not None:
-        return f"{whose} sum of {feature.sum} {over}"
-    if feature.rate is not None:
-        return f"{whose} {feature.rate[0]} per {feature.rate[1]} {over}, the prior worth {feature.smoothing:g}"
-    return f"hours since {whose} last {feature.since}"
 
 
 def _training(config: Config) -> Iterator[str]:
     training, model = config.training, config.model
     layers = ", ".join(map(str, model.hidden))
     epochs = "once" if training.epochs == 1 else f"{training.epochs} times over"
-    learnt = f"{_days(training.days)} of examples" if config.table is None else "the split train"
+    learnt = f"{days(training.days)} of examples" if config.table is None else "the split train"
     yield f"{model.kind}, layers of {layers}; {learnt}, {epochs}."
     yield (
         f"Batches of {training.batch_size:,} in {training.shards} shards by {training.workers} processes; "
         f"{training.optimizer.kind} at {training.optimizer.learning_rate:g}, "
         f"tables {training.optimizer.tables.kind} at {training.optimizer.tables.learning_rate:g}."
     )
-    judged = f"the {_days(training.evaluation_days)} after them"
+    judged = f"the {days(training.evaluation_days)} after them"
     if config.table is not None:
         judged = f"the split {training.evaluate_on or config.table.split.names[1]}"
     yield f"Judged on {judged}; it goes into service if"
@@ -232,7 +166,7 @@ def _training(config: Config) -> Iterator[str]:
         return
     recommend = config.recommend
     pool = "the rooms on air" if recommend.candidates == "on_air" else f"the day's {recommend.pool} most frequent items"
-    yield f"Users of the last {_days(recommend.active_days)} get the best {recommend.top} of {pool}."
+    yield f"Users of the last {days(recommend.active_days)} get the best {recommend.top} of {pool}."
 
 
 def _threshold(threshold: Threshold) -> str:
@@ -244,22 +178,3 @@ def _threshold(threshold: Threshold) -> str:
     }
     said = threshold.model_dump(exclude_none=True)
     return " and ".join(words[key].format(-said[key] if key == "change_at_least" else said[key]) for key in said)
-
-
-def _time(seconds: int) -> str:
-    """`90 s`, `10 min`, `6 h`, `2 d`: the largest unit that leaves nothing over."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Rows with their columns below each other; the last one as long as it is."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)] if rows else []
-    for row in rows:
-        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]).rstrip()

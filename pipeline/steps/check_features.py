@@ -9,11 +9,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import schemas
-from pipeline.config import Config, Feature
+from pipeline.config import HOUR, Config, Feature
 from pipeline.errors import ConfigError
-from pipeline.steps.measures import COUNTERPART, attribute_columns, features_of, measures, measures_of
+from pipeline.steps.measures import COUNTERPART, attribute_columns, features_of, latests, measures, priors, summed
+from pipeline.steps.sums import Window, measures_of
 
 INTEGERS = ("int", "bigint")
+KEYS = ("string", "boolean", *INTEGERS)
 NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "timestamp", "void")
 """With the decimals, what Spark casts to float without a look at the value."""
 LARGEST_SUMMED = 10**10
@@ -80,9 +82,16 @@ def _entities(config: Config) -> Iterator[str]:
         for name, feature in features_of(config, entity).items():
             for fault in _feature(config, entity, feature):
                 yield f"$.features.{entity}.{name}.{fault}"
-        names = [measure.name for measure in measures(config, entity)]
-        if len(names) != len(set(names)):
-            yield f"$.features.{entity}: two sums would both be called {_twice(names)}; rename a column of events"
+        sums = [measure.name for measure in measures(config, entity)]
+        for names in (sums, [*_whole_names(config, entity), *(latest.name for latest in latests(config, entity))]):
+            if len(names) != len(set(names)):
+                yield f"$.features.{entity}: two sums would both be called {_twice(names)}; rename a column of events"
+
+
+def _whole_names(config: Config, entity: str) -> Iterator[str]:
+    """Columns of a profile that one sum has for itself."""
+    yield from (one.name for one in summed(config, entity) if not (isinstance(one, Window) and one.by))
+    yield from (prior.name for prior in priors(config, entity))
 
 
 def _feature(config: Config, entity: str, feature: Feature) -> Iterator[str]:
@@ -90,6 +99,8 @@ def _feature(config: Config, entity: str, feature: Feature) -> Iterator[str]:
     known = attribute_columns(config, entity)
     if feature.attribute is not None and feature.attribute not in known:
         yield f"attribute is {feature.attribute!r}; declared {entity} attributes are {sorted(known)}"
+    if feature.prior_by is not None and feature.prior_by not in known:
+        yield f"prior_by is {feature.prior_by!r}; declared {entity} attributes are {sorted(known)}"
     if feature.by is not None and feature.by not in (keys := _possible_keys(config, entity)):
         yield f"by is {feature.by!r}; it must be one of {sorted(keys)}"
     for measure in measures_of(feature):
@@ -114,8 +125,10 @@ def _summed(config: Config, column: str) -> Iterator[str]:
 
 
 def _possible_keys(config: Config, entity: str) -> set[str]:
-    other = COUNTERPART[entity]
-    return {*attribute_columns(config, other), schemas.ENTITY_ID[other]}
+    """What the other entity is or says of itself, the hour, and what an event says that is text or a whole number."""
+    other, own = COUNTERPART[entity], schemas.ENTITY_ID[entity]
+    said = {name for name, type_ in _declared(config).items() if type_ in KEYS and name != own}
+    return {*attribute_columns(config, other), schemas.ENTITY_ID[other], HOUR, *said}
 
 
 def _column(config: Config, feature: Feature) -> Iterator[str]:

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.steps.check_features import check_features
-from pipeline.steps.measures import Measure, daily_columns, parse_measure, profile_columns
+from pipeline.steps.measures import daily_columns, profile_columns
+from pipeline.steps.sums import Measure, parse_measure
 from tests.steps.rows import TABLES, toy_config
 
 
