@@ -25,7 +25,7 @@ from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
-from pipeline.steps.clean_logs import clean_logs, raw_lines
+from pipeline.steps.clean_logs import NO_ROWS, clean_logs, raw_lines
 from pipeline.steps.instants import DAY_US, SECOND_US
 from pipeline.steps.measures import daily_columns, profile_columns
 from pipeline.steps.recommend import candidates, score, top
@@ -145,7 +145,7 @@ def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]
         lines = sum(fates.values())
         if config.sources[source].has_day and lines != raw[source].lines:
             raise DamagedData(f"source {source!r}: {raw[source].lines} lines were delivered, {lines} are accounted for")
-        counted = lines - fates.get("blank", 0) - fates.get("header", 0)
+        counted = lines - sum(fates.get(fate, 0) for fate in NO_ROWS)
         for rule, budget in config.clean.budgets.items():
             rejected = fates.get(rule, 0)
             if rejected > budget * counted:

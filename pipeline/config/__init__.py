@@ -5,6 +5,7 @@ defaults stand here. Objects are frozen. Units are in the names.
 """
 
 from pipeline.config.cleaning import RULE_IDS as RULE_IDS
+from pipeline.config.columns import Column as Column
 from pipeline.config.features import Cross as Cross
 from pipeline.config.features import Feature as Feature
 from pipeline.config.features import Features as Features
@@ -14,9 +15,9 @@ from pipeline.config.features import Vocabulary as Vocabulary
 from pipeline.config.load import load_config as load_config
 from pipeline.config.load import parse_config as parse_config
 from pipeline.config.product import Config as Config
-from pipeline.config.sources import Column as Column
 from pipeline.config.sources import Source as Source
 from pipeline.config.table import WRITTEN as WRITTEN
+from pipeline.config.times import TimeFormat as TimeFormat
 from pipeline.config.training import Rule as Rule
 from pipeline.config.training import Schedule as Schedule
 from pipeline.config.training import Threshold as Threshold
