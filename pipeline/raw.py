@@ -2,11 +2,13 @@
 
 A source's files either have a manifest (the simulator writes one) or are whatever matches its path. Those without one
 are looked at once per process, one task a file: SHA-256, lines, and that a container (gzip, zstd, Parquet) is whole.
+Gzip always has a checksum of its content; zstd and Parquet have one where their writer was told to add it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,7 +128,8 @@ def inspect_raw(path: str) -> FileEntry | str:
 
 
 def inspect_parquet(path: str) -> FileEntry | str:
-    """The same for a file of Parquet, whose lines are its rows; every page is decompressed once."""
+    """The same for a file of Parquet, whose lines are its rows; every page is decompressed once, and held to its
+    checksum where it has one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -135,7 +138,7 @@ def inspect_parquet(path: str) -> FileEntry | str:
         while stream.read(BLOCK):
             pass
         try:
-            rows = sum(batch.num_rows for batch in pq.ParquetFile(file).iter_batches())
+            rows = sum(batch.num_rows for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches())
         except (pa.ArrowException, OSError) as error:
             return _damaged(path, error)
     return FileEntry(path, rows, stream.size, stream.hex)
@@ -153,11 +156,15 @@ def _count_lines(stream: BinaryIO) -> int:
     return lines + (last != b"\n")
 
 
-class _Hashing:
+class _Hashing(io.RawIOBase):
     """A file that hashes what is read from it."""
 
     def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
         self._file, self._digest, self.size = file, hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
 
     def read(self, count: int = -1) -> bytes:
         block = self._file.read(count)

@@ -42,7 +42,8 @@ SHARED = (*CLOCKS, "pipeline.steps.measures", "pipeline.steps.check_features", "
 
 def events(config: Config) -> Dataset:
     """Clean events by arrival day."""
-    return Dataset("events", schemas.events(config), ("event_id",), grows=True)
+    declared = config.sources[config.datasets.events].columns
+    return Dataset("events", schemas.events(config), ("event_id",), grows=True, declared=declared)
 
 
 def quarantine(config: Config) -> Dataset:
@@ -58,7 +59,9 @@ def rooms(config: Config) -> Dataset:
 def attributes(config: Config, entity: str) -> Dataset:
     """What users or items said of themselves."""
     key = (schemas.ENTITY_ID[entity], "event_id")
-    return Dataset(f"attributes/{entity}", schemas.attributes(config, entity), key, grows=True)
+    declared = config.sources[config.datasets.attributes[entity]].columns  # type: ignore[index]
+    columns = schemas.attributes(config, entity)
+    return Dataset(f"attributes/{entity}", columns, key, grows=True, declared=declared)
 
 
 def daily(config: Config, entity: str) -> Dataset:

@@ -17,7 +17,7 @@ TOTAL = ""
 """The key of a sum that is not split."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Measure:
     """A count of `event`, or the sum of `column` over it."""
 
@@ -28,6 +28,10 @@ class Measure:
     def name(self) -> str:
         """Its column in `daily`."""
         return f"count_{self.event}" if self.column is None else f"sum_{self.column}_{self.event}"
+
+    def __lt__(self, other: Measure) -> bool:
+        """By event, its count before its sums."""
+        return (self.event, self.column or "") < (other.event, other.column or "")
 
 
 @dataclass(frozen=True, order=True)

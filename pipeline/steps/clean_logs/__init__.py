@@ -19,6 +19,7 @@ from pipeline.config import Config, Source
 from pipeline.days import Day, add_days
 from pipeline.schemas import Columns
 from pipeline.steps.clean_logs.bots import with_bots
+from pipeline.steps.clean_logs.columns import default_of as default_of
 from pipeline.steps.clean_logs.columns import text_of, value_of
 from pipeline.steps.clean_logs.lines import RawLines, decoded, field_names, fields_of, is_blank
 from pipeline.steps.clean_logs.lines import raw_lines as raw_lines

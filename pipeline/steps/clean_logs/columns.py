@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pipeline.config import Column, Source, TimeFormat
 
 TYPES = {"string": "string", "int": "int", "long": "bigint", "double": "double", "boolean": "boolean"}
-ISO = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$"
+ISO = r"\A\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)\z"
 MICROS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 YEARS = 10_000
 """The first year that is not read."""
@@ -61,7 +61,7 @@ def _written(format_: TimeFormat, text: SparkColumn, alone: bool) -> SparkColumn
         return _by_pattern(format_.pattern, format_.zone, text)
     if format_.name == "iso":
         return F.when(text.rlike(ISO), text.try_cast("timestamp"))
-    return _epoch(str(format_.name), F.when(text.rlike(r"^\d{1,18}$"), text.try_cast("bigint")), alone)
+    return _epoch(str(format_.name), F.when(text.rlike(r"\A\d{1,18}\z"), text.try_cast("bigint")), alone)
 
 
 def _by_pattern(pattern: str, zone: str | None, text: SparkColumn) -> SparkColumn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -28,17 +29,32 @@ def parquet_rows(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
     reader = spark.read.option("mergeSchema", "true").option("recursiveFileLookup", "true")
     try:
         table = reader.parquet(*paths)
-    except PySparkException as error:
-        raise DamagedData(
-            f"the Parquet files {paths[0]} .. {paths[-1]} cannot be read together ({in_a_line(error)}); a column of a "
-            "source has one type in all of them: write them anew, or make the others another source"
-        ) from None
+    except (PySparkException, Py4JJavaError) as error:
+        raise DamagedData(_told(spark, paths, error)) from None
     columns = F.struct(*[F.col(f"`{name}`") for name in table.columns])
     return table.select(
         F.to_json(columns, EXACT).cast("binary").alias("line"),
         F.col("_metadata.file_path").alias("source_file"),
         columns.alias("row"),
     )
+
+
+def _told(spark: SparkSession, paths: Sequence[str], error: Exception) -> str:
+    """Which column has two types, and where; else what Spark says."""
+    seen: dict[str, tuple[str, str]] = {}
+    for path in paths:
+        try:
+            columns = spark.read.parquet(path).dtypes
+        except (PySparkException, Py4JJavaError) as unreadable:
+            return f"{path} cannot be read ({in_a_line(unreadable)}); deliver it again, with types that Spark reads"
+        for name, type_ in columns:
+            first, known = seen.setdefault(name, (path, type_))
+            if known != type_:
+                return (
+                    f"column {name!r} is {type_} in {path}, but {known} in {first}; a column of a source has one type "
+                    "in all its files: write them anew, or make the others another source"
+                )
+    return f"the Parquet files {paths[0]} .. {paths[-1]} cannot be read together ({in_a_line(error)})"
 
 
 def row_fields(rows: DataFrame) -> dict[str, T.DataType]:
