@@ -34,7 +34,7 @@ class Source(Table):
     comment: Annotated[str, Field(min_length=1)] | None = None
     """Lines that begin with it are none of the rows; they are counted apart, like blank ones."""
     null_values: tuple[str, ...] = ()
-    """Texts of a field that mean null, such as "?" or "\\\\N"; empty text always does."""
+    """Texts of a field that mean null, such as "?" or "\\N"; empty text always does."""
     fields: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Field names of a delimited file in order; read from the header when absent."""
     header: bool = Field(default_factory=lambda earlier: earlier["fields"] is None)
