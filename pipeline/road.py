@@ -26,7 +26,7 @@ from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
-from pipeline.steps.clean_logs import clean_logs, raw_lines
+from pipeline.steps.clean_logs import NO_ROWS, clean_logs, raw_lines
 from pipeline.steps.instants import DAY_US, SECOND_US
 from pipeline.steps.measures import daily_columns, profile_columns
 from pipeline.steps.recommend import candidates, score, top
@@ -46,7 +46,8 @@ SHARED = (
 
 def events(config: Config) -> Dataset:
     """Clean events by arrival day."""
-    return Dataset("events", schemas.events(config), ("event_id",), grows=True)
+    declared = config.sources[config.datasets.events].columns
+    return Dataset("events", schemas.events(config), ("event_id",), grows=True, declared=declared)
 
 
 def quarantine(config: Config) -> Dataset:
@@ -62,7 +63,9 @@ def rooms(config: Config) -> Dataset:
 def attributes(config: Config, entity: str) -> Dataset:
     """What users or items said of themselves."""
     key = (schemas.ENTITY_ID[entity], "event_id")
-    return Dataset(f"attributes/{entity}", schemas.attributes(config, entity), key, grows=True)
+    declared = config.sources[config.datasets.attributes[entity]].columns  # type: ignore[index]
+    columns = schemas.attributes(config, entity)
+    return Dataset(f"attributes/{entity}", columns, key, grows=True, declared=declared)
 
 
 def daily(config: Config, entity: str) -> Dataset:
@@ -162,7 +165,7 @@ def check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]]
         lines = sum(fates.values())
         if config.sources[source].has_day and lines != raw[source].lines:
             raise DamagedData(f"source {source!r}: {raw[source].lines} lines were delivered, {lines} are accounted for")
-        counted = lines - sum(fates.get(fate, 0) for fate in ("blank", "header", "comment"))
+        counted = lines - sum(fates.get(fate, 0) for fate in NO_ROWS)
         for rule, budget in config.clean.budgets.items():
             rejected = fates.get(rule, 0)
             if rejected > budget * counted:

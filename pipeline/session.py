@@ -27,6 +27,8 @@ SETTINGS = {
     # Merged projections repeat what they share: cleaning parsed a line many times over, and compiled for 40 s.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.CollapseProject",
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, not a wrong number
+    "spark.sql.legacy.javaCharsets": "true",  # logs come in any encoding that Java knows, not only in UTF and Latin-1
+    "spark.sql.legacy.codingErrorAction": "true",  # bytes that are not of it are a rule's business, not the job's end
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",  # our manifest commits
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.ui.showConsoleProgress": "false",  # our own progress line says more

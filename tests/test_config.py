@@ -178,7 +178,7 @@ CSV = {
         *[(f"sources.events.{key}", value, f"$.sources.events.{key}: goes with format = 'csv'")
           for key, value in (("separator", ","), ("header", True), ("fields", ["a"]))],
         # delimited text
-        ("sources.x", {**CSV, "separator": ";;"}, "$.sources.x.separator: "),
+        ("sources.x", {**CSV, "separator": ""}, "$.sources.x.separator: "),
         ("sources.x", {**CSV, "fields": []}, "$.sources.x.fields: "),
         ("sources.x", {**CSV, "fields": ["ts", "ts"]}, "$.sources.x.fields: must not hold a name twice"),
         ("sources.x", {**CSV, "fields": ["id", "tss"]}, "$.sources.x.columns.event_time.from: must be one of ['id'"),

@@ -87,6 +87,8 @@ def _clocks(columns: Mapping[str, Column]) -> Iterator[Fault]:
     for clock in ("event_time", "available_at"):
         if clock in columns and columns[clock].time is None:
             yield f"{clock}.time", 'is missing: say how the clock is written, such as time = ["epoch_ms"]'
+    if "event_id" in columns and columns["event_id"].default is not None:
+        yield "event_id.default", "would make one event of all lines without an id: leave it out"
 
 
 def _reserved(columns: Mapping[str, Column]) -> Iterator[Fault]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.config.cleaning import Rate, Regularity, Speed
+from pipeline.config.columns import Column
 from pipeline.config.explain_inputs import inputs
 from pipeline.config.features import ColumnLabel, Label
 from pipeline.config.product import Config
-from pipeline.config.sources import Column, Source
+from pipeline.config.sources import Source
 from pipeline.config.table_sources import FileSplit, ImageFiles, TableSource
+from pipeline.config.times import TimeFormat
 from pipeline.config.training import Threshold
 from pipeline.config.words import INDENT, days, duration, table
 from pipeline.features import feature_specs
@@ -52,7 +54,8 @@ def _sources(config: Config) -> Iterator[str]:
         fills.setdefault(config.datasets.rooms, []).append("rooms")
     for name, source in config.sources.items():
         use = f"fills {', '.join(fills[name])}" if name in fills else "is not used by any dataset"
-        yield f"{name} {use}: {source.format} lines of {source.path or 'the files of each split'}"
+        what = "rows" if source.format == "parquet" else "lines"
+        yield f"{name} {use}: {source.format} {what} of {source.path or 'the files of each split'}"
         yield from (
             INDENT + line for line in (_splits(source) if isinstance(source, TableSource) else [_arrival(source)])
         )
@@ -84,18 +87,25 @@ def _type(column: Column) -> str:
 def _origin(column: Column) -> str:
     said = [f'field "{column.source}"' if column.source is not None else f"sql {column.sql}"]
     if column.time is not None:
-        said.append("as " + " or ".join(map(str, column.time)))
+        said.append("as " + " or ".join(map(_written, column.time)))
     if column.values is not None:
         words = [raw if raw == value else f"{raw} -> {value}" for raw, value in column.values.items()]
         said.append("one of " + ", ".join(words))
     bounds = [("from", column.min), ("to", column.max)]
     if said_bounds := " ".join(f"{word} {bound:,}" for word, bound in bounds if bound is not None):
         said.append(said_bounds)
+    if column.default is not None:
+        said.append(f"{column.default!r} where there is none")
     if column.required:
         said.append("required")
     if column.pii:
         said.append("hashed with the key: it names a person")
     return ", ".join(said)
+
+
+def _written(time: TimeFormat) -> str:
+    zone = f" of {time.zone}" if time.zone is not None else ""
+    return time.name or f"{time.pattern}{zone}"
 
 
 def _cleaning(config: Config) -> Iterator[str]:

@@ -23,7 +23,14 @@ def json_schema() -> dict[str, Any]:
     properties = schema["properties"]
     _choose(properties["sources"], {"properties": {"kind": {"const": "table"}}}, "TableSource", "Source")
     _choose(properties["labels"], {"required": ["column"]}, "ColumnLabel", "Label")
+    tables["TimeFormat"] = {"anyOf": [tables["TimeFormat"], _name_alone(tables["TimeFormat"])]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _name_alone(table: dict[str, Any]) -> dict[str, Any]:
+    """What may stand for a table that has a name and nothing else."""
+    names: dict[str, Any] = table["properties"]["name"]["anyOf"][0]
+    return names
 
 
 def _choose(tables: dict[str, Any], condition: dict[str, Any], then: str, otherwise: str) -> None:

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, WrapValidator, field_validator, model_validator
 
 from pipeline.config.checks import refuse, unknown_fields
-from pipeline.config.sources import Column, Source
+from pipeline.config.columns import Column
+from pipeline.config.sources import Source
 from pipeline.config.table import WRITTEN, Name, Positive, Table, by_name
 
 SPLITS = ("train", "validation", "test")
-TEXT_ONLY = ("separator", "fields", "header", "comment", "null_values")
+TEXT_ONLY = ("encoding", "separator", "quote", "fields", "header", "comment", "null_values")
 RESERVED = {
     **dict.fromkeys(("line", "source_file", "fields", "fate", "verdict", "detail"), "the steps of cleaning"),
     **dict.fromkeys(("row_id", "image"), "the rows"),

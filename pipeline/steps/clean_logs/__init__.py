@@ -19,8 +19,9 @@ from pipeline.config import Config, Source
 from pipeline.days import Day, add_days
 from pipeline.schemas import Columns
 from pipeline.steps.clean_logs.bots import with_bots
-from pipeline.steps.clean_logs.columns import known_text, text_of, value_of
-from pipeline.steps.clean_logs.lines import RawLines, field_names, is_blank, parsed, readable
+from pipeline.steps.clean_logs.columns import default_of as default_of
+from pipeline.steps.clean_logs.columns import text_of, value_of
+from pipeline.steps.clean_logs.lines import RawLines, decoded, field_names, fields_of, is_blank
 from pipeline.steps.clean_logs.lines import raw_lines as raw_lines
 from pipeline.steps.clean_logs.pii import hashed
 from pipeline.steps.clean_logs.rooms import rooms_known, still_of_use
@@ -29,7 +30,9 @@ from pipeline.steps.clean_logs.rules import TEXT, VALUE, Context, verdict
 from pipeline.steps.instants import day_start, local_day, shifted
 
 KEPT, DUPLICATE, BLANK, HEADER, COMMENT = "kept", "duplicate", "blank", "header", "comment"
-NOT_REJECTED = (KEPT, DUPLICATE, BLANK, HEADER, COMMENT)
+NO_ROWS = (BLANK, HEADER, COMMENT)
+"""Lines that are none of a source's rows: they are counted apart."""
+NOT_REJECTED = (KEPT, DUPLICATE, *NO_ROWS)
 
 
 @dataclass(frozen=True)
@@ -124,30 +127,24 @@ def _valued(config: Config, day: Day, source: Source, raw: RawLines, pii_key: by
 
 
 def taken_apart(config: Config, source: Source, raw: RawLines) -> DataFrame:
-    """Lines with `fate` (blank, header, comment or null) and the parsed `fields`; where an `sql` column asks for them,
-    each field also by its own name."""
-    line = F.col("line")
-    fate = F.when(is_blank(line), F.lit(BLANK))
-    if raw.header is not None:
-        fate = F.when(F.rtrim(line.cast("string"), F.lit("\r")) == F.lit(raw.header), F.lit(HEADER)).otherwise(fate)
-    if source.comment is not None:
-        begins = F.startswith(line.cast("string"), F.lit(source.comment))
-        fate = F.when(begins, F.lit(COMMENT)).otherwise(fate)
-    fields = field_names(source, raw)
-    table = raw.table.withColumn("fate", fate).withColumn(
-        "fields", parsed(readable(line, config.clean.max_line_bytes), source, fields)
-    )
-    if any(column.sql is not None for column in source.columns.values()):
-        table = table.select("*", "fields.*")
-    return table
+    """Lines with `fate` (blank, header, comment or null), `text` (null where the encoding is another) and the parsed
+    `fields`."""
+    table = raw.table.withColumn("text", decoded(F.col("line"), source.encoding))
+    table = table.withColumn("fate", _no_row(source, raw))
+    short = F.when(F.octet_length("line") <= config.clean.max_line_bytes, F.rtrim("text", F.lit("\r")))
+    return table.withColumn("fields", fields_of(short, source, field_names(source, raw), raw))
 
 
 def typed(source: Source, table: DataFrame, pii_key: bytes | None = None) -> DataFrame:
     """Lines that are taken apart, with the text and the value of each declared column; what names a person is hashed
     with the key."""
-    table = table.withColumns(
-        {TEXT + name: known_text(source, text_of(column, "fields")) for name, column in source.columns.items()}
-    )
+    fields = table.select("fields.*").columns
+    texts = {TEXT + name: text_of(column, "fields", fields) for name, column in source.columns.items()}
+    written = [name for name, column in source.columns.items() if column.sql is not None]
+    if written:  # their `sql` sees the fields of the line, and nothing else
+        alone = table.select(F.struct("*").alias("_line"), "fields.*")
+        table = alone.select("_line.*", *[texts.pop(TEXT + name).alias(TEXT + name) for name in written])
+    table = table.withColumns(texts)
     table = table.withColumns(
         {VALUE + name: value_of(column, F.col(TEXT + name)) for name, column in source.columns.items()}
     )
@@ -155,6 +152,18 @@ def typed(source: Source, table: DataFrame, pii_key: bytes | None = None) -> Dat
         named = [VALUE + name for name, column in source.columns.items() if column.pii]
         table = table.withColumns({name: hashed(F.col(name), pii_key) for name in named})
     return table
+
+
+def _no_row(source: Source, raw: RawLines) -> Column:
+    """The fate of a line that is none of the source's rows, else null."""
+    if source.format == "parquet":
+        return F.lit(None).cast("string")
+    fate = F.when(is_blank(F.col("line")), F.lit(BLANK))
+    if source.comment is not None:
+        fate = fate.when(F.col("line").startswith(F.lit(source.comment.encode(source.encoding))), F.lit(COMMENT))
+    if raw.header is not None:
+        fate = fate.when(F.rtrim("text", F.lit("\r")) == F.lit(raw.header), F.lit(HEADER))
+    return fate
 
 
 def _available(config: Config, day: Day, source: Source) -> Column:

@@ -38,7 +38,7 @@ class Rule:
 
 
 def _invalid_utf8(context: Context) -> Column:
-    return F.when(~F.is_valid_utf8(F.col("line").cast("string")), F.lit("not UTF-8"))
+    return F.when(F.col("text").isNull(), F.lit(f"not {context.source.encoding.upper()}"))
 
 
 def _malformed(context: Context) -> Column:
@@ -107,7 +107,7 @@ def _not_on_air(context: Context) -> Column:
 
 
 RULES = (
-    Rule("invalid_utf8", "the bytes are UTF-8", _invalid_utf8),
+    Rule("invalid_utf8", "the bytes are text in the source's encoding", _invalid_utf8),
     Rule("malformed", "the line is one record of its format, not longer than max_line_bytes", _malformed),
     Rule("missing_required", "required columns and the clock are there", _missing_required),
     Rule("unknown_value", "a column with declared values has one of them", _unknown_value),

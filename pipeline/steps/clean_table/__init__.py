@@ -83,7 +83,7 @@ def _judged(config: Config, table: TableSource, raw: Mapping[str, RawLines], pii
     lines = reduce(DataFrame.unionByName, parts).withColumn("verdict", first)
     ruled = lines.withColumns(
         {"fate": F.coalesce(F.col("fate"), F.col("verdict.rule")), "detail": F.col("verdict.detail")}
-    ).drop("verdict", "fields")
+    ).drop("verdict", "text", "fields")
     named = _without_duplicates(with_listed_split(ruled, table), table.key)
     return with_drawn_split(_numbered(named), table)
 
@@ -100,7 +100,8 @@ def _valued(config: Config, table: TableSource, raw: RawLines, pii_key: bytes | 
         else taken_apart(config, table, raw)
     )
     columns = [prefix + name for prefix in (TEXT, VALUE) for name in table.columns]
-    return typed(table, apart, pii_key).select("line", "source_file", "fate", "fields", *columns)
+    seen = () if table.format == "idx" else ("text", "fields")
+    return typed(table, apart, pii_key).select("line", "source_file", "fate", *seen, *columns)
 
 
 def _rules(table: TableSource) -> list[Rule]:
