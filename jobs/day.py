@@ -1,4 +1,5 @@
-"""The whole road for a day or a range: clean, sum, profile, number, build examples; train and recommend for the last.
+"""The whole road for a day or a range: clean, sum, profile, number, build examples, look for drift; for the last day
+train and recommend.
 
 Days that are unchanged are skipped. Earlier days are not touched: when one is missing, the job says what to type.
 """
@@ -16,6 +17,7 @@ from pipeline.progress import Progress
 
 def day(config: Config, parsed: argparse.Namespace) -> None:
     """Data for every day; training and lists for the last one, once there are enough days to train and judge on."""
+    from pipeline.report import write_page
     from pipeline.road import DATA_STEPS, RECOMMEND
     from pipeline.training import train
 
@@ -36,6 +38,7 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
         progress.done()
         progress.log("train", dt=days[-1], state=result.gate, version=result.version, **result.headline)
         run_days(runner, [RECOMMEND], days[-1:], progress)
+        write_page(config, runner.warehouse, days[-1], {})
 
 
 def main() -> None:
