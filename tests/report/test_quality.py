@@ -79,8 +79,8 @@ def test_the_verdict_stands_first_and_every_number_on_the_page(written: tuple[st
     cells = Cells()
     cells.feed(page)
     assert (cells.faults, cells.open) == ([], [])
-    assert page.index("The day is") < page.index("Rows of the day") < page.index("Drift") < page.index("What became of")
-    assert 'The day is <span class="refused">refused</span>' in page
+    assert page.index("Verdict") < page.index("Rows of the day") < page.index("Drift") < page.index("What became of")
+    assert 'Verdict: <span class="refused">refused</span>' in page
     assert ["events", "1", "1", "+0.0%"] in cells.rows, "rows of a dataset are those of its manifest"
     drift = [row for row in cells.rows if len(row) == 9 and row[0] in ("fail", "warn", "same")]
     assert drift[0][:4] == ["fail", EXAMPLES, "known_after_s_enter", "psi"] or drift[0][2] == "scene"

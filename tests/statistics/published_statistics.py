@@ -28,6 +28,11 @@ SCHEMA = pa.schema([
     ("unknown", pa.int64()), ("positive", pa.int64()), ("quantiles", pa.list_(pa.float64())), ("histogram", PAIR),
     ("top", TOP),
 ])  # fmt: skip
+EXAMPLES = pa.table({
+    "event_time": pa.array([datetime.datetime(2026, 1, 1, 5, tzinfo=datetime.UTC)], pa.timestamp("us", "UTC")),
+    "user_city": [1], "label_enter": [1.0], "weight": [1.0],
+})  # fmt: skip
+"""The one row of events and of examples."""
 Row = dict[str, Any]
 
 
@@ -57,7 +62,7 @@ def publish(warehouse: Warehouse, day: Day, rows: Sequence[Row]) -> None:
     """The statistics of a day."""
     for dataset in ("events", "examples/enter"):
         if not Path(warehouse.folder(dataset, day)).exists():
-            _commit(warehouse, day, dataset, pa.table({"label_enter": [1.0], "weight": [1.0]}))
+            _commit(warehouse, day, dataset, EXAMPLES)
     _commit(warehouse, day, "statistics", pa.Table.from_pylist(list(rows), SCHEMA))
 
 

@@ -22,16 +22,19 @@ def build_statistics(config: Config, day: Day, events: DataFrame, exposed: DataF
     """
     dataset, delays = dataset_of(config, "examples"), delays_of(config)
     kinds = {name: kind for name, kind in kinds_of(config, "examples").items() if name not in delays}
+    delayed = [_delays(config, day, dataset, exposed, label) for label in config.labels]
     asked = [
         Asked(dataset_of(config, "events"), events, kinds_of(config, "events")),
         Asked(dataset, examples, kinds),
-        *(_delays(config, day, dataset, exposed, label) for label in config.labels),
+        *delayed,
     ]
-    return count_columns(asked)
+    counted = count_columns(asked)
+    return Counted(counted.table, (*counted.persisted, *(one.table for one in delayed)))
 
 
 def _delays(config: Config, day: Day, dataset: str, exposed: DataFrame, label: str) -> Asked:
-    """One column: how long it took until a positive label could be known."""
+    """One column: how long it took until a positive label could be known. Both passes use it, and it is a join."""
     name = f"known_after_s_{label}"
     delays_us = known_after(exposures_of(config, day, exposed), exposed, config.labels[label])
-    return Asked(dataset, delays_us.select((F.col("known_after_us") / SECOND_US).alias(name)), {name: "number"})
+    seconds = (F.col("known_after_us") / SECOND_US).alias(name)
+    return Asked(dataset, delays_us.select(seconds).persist(), {name: "number"})

@@ -32,14 +32,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Counted:
-    """Rows of schemas.STATISTICS, and the counts by column and value that they are read off (persisted)."""
+    """Rows of schemas.STATISTICS, and what they are read off."""
 
     table: DataFrame
-    values: DataFrame
+    persisted: tuple[DataFrame, ...]
 
     def release(self) -> None:
-        """Give the counts back, once the table is published."""
-        self.values.unpersist()
+        """Give back what is persisted, once the table is published."""
+        for table in self.persisted:
+            table.unpersist()
 
 
 def count_columns(asked: Sequence[Asked]) -> Counted:
@@ -53,7 +54,7 @@ def count_columns(asked: Sequence[Asked]) -> Counted:
         "distinct": F.coalesce("_values", "_about", F.lit(0)),
         **{name: F.coalesce(name, F.array().cast(STATISTICS[name])) for name in ("histogram", "quantiles", "top")},
     }
-    return Counted(joined.select(*[columns.get(name, F.col(name)).alias(name) for name in STATISTICS]), values)
+    return Counted(joined.select(*[columns.get(name, F.col(name)).alias(name) for name in STATISTICS]), (values,))
 
 
 def _shown(asked: Asked) -> DataFrame:
@@ -102,22 +103,30 @@ def _ends_of(value: Column, kind: Kind) -> dict[str, Column]:
 
 
 def _value_counts(asked: Sequence[Asked]) -> DataFrame:
-    """dataset, column, bin (of a number) or value (of a category), count."""
-    numbers = [_long(one, BINNED, "double").withColumnRenamed("cell", "number") for one in asked]
-    values = [_long(one, LISTED, "string").withColumnRenamed("cell", "value") for one in asked]
-    binned = _with_bin(_united(numbers)).withColumn("value", F.lit(None).cast("string"))
-    listed = _united(values).withColumn("bin", F.lit(None).cast("int"))
-    cells = binned.unionByName(listed)
-    return cells.groupBy(*KEY, "bin", "value").agg(F.count("*").alias("count"))
+    """dataset, column, bin (of a number) or value (of a category), count. Cells are counted by the number of their
+    column, its slot: names on millions of cells would cost more than all else."""
+    slots = [(one.dataset, name) for one in asked for name in one.kinds]
+    bins = _with_bin(_cells(asked, BINNED, "double")).groupBy("slot", "bin").agg(F.count("*").alias("count"))
+    values = _cells(asked, LISTED, "string").groupBy("slot", "cell").agg(F.count("*").alias("count"))
+    counts = bins.select("slot", "bin", F.lit(None).cast("string").alias("value"), "count").unionByName(
+        values.select("slot", F.lit(None).cast("int").alias("bin"), F.col("cell").alias("value"), "count")
+    )
+    names = [F.struct(F.lit(dataset).alias("dataset"), F.lit(name).alias("column")) for dataset, name in slots]
+    named = counts.withColumn("_name", F.element_at(F.array(*names), F.col("slot") + 1))
+    return named.select("_name.*", "bin", "value", "count")
 
 
-def _long(asked: Asked, kinds: tuple[str, ...], type_: str) -> DataFrame:
-    """dataset, column, cell: a row for each value of the columns of some kinds, nulls left out."""
-    names = [name for name, kind in asked.kinds.items() if kind in kinds]
-    cells = F.array(*[F.col(name).cast(type_) for name in names]).cast(f"array<{type_}>")
-    long = asked.table.select(F.posexplode(cells).alias("place", "cell")).where("cell is not null")
-    column = F.element_at(F.array(*[F.lit(name) for name in names]).cast("array<string>"), F.col("place") + 1)
-    return long.select(F.lit(asked.dataset).alias("dataset"), column.alias("column"), "cell")
+def _cells(asked: Sequence[Asked], kinds: tuple[str, ...], type_: str) -> DataFrame:
+    """slot, cell: a row for each value of the columns of some kinds, nulls left out."""
+    tables, before = [], 0
+    for one in asked:
+        chosen = [(before + place, name) for place, (name, kind) in enumerate(one.kinds.items()) if kind in kinds]
+        before += len(one.kinds)
+        array = F.array(*[F.col(name).cast(type_) for _, name in chosen]).cast(f"array<{type_}>")
+        slot = F.element_at(F.array(*[F.lit(number) for number, _ in chosen]).cast("array<int>"), F.col("pos") + 1)
+        cells = one.table.select(F.posexplode(array)).where("col is not null")
+        tables.append(cells.select(slot.alias("slot"), F.col("col").alias("cell")))
+    return _united(tables)
 
 
 def _united(tables: Sequence[DataFrame]) -> DataFrame:
@@ -125,17 +134,17 @@ def _united(tables: Sequence[DataFrame]) -> DataFrame:
 
 
 def _with_bin(table: DataFrame) -> DataFrame:
-    """`bin` of `number`, as statistics.bins says. A logarithm guesses the power of two, the powers around it decide."""
-    size = F.least(F.abs("number"), F.lit(2.0**LAST_EXPONENT))  # no number at all is the greatest of all
+    """`bin` of `cell`, as statistics.bins says. A logarithm guesses the power of two, the powers around it decide."""
+    size = F.least(F.abs("cell"), F.lit(2.0**LAST_EXPONENT))  # no number at all is the greatest of all
     guessed = table.withColumn("_size", size).withColumn("_guess", F.floor(F.log2("_size")))
     guess = F.col("_guess")
     above, below = F.col("_size") >= F.pow(F.lit(2.0), guess + 1), F.col("_size") < F.pow(F.lit(2.0), guess)
     exact = guessed.withColumn("_power", guess + F.when(above, 1).when(below, -1).otherwise(0))
     part = F.floor((F.col("_size") / F.pow(F.lit(2.0), F.col("_power")) - 1) * PER_OCTAVE)
     place = ((F.col("_power") - LEAST_EXPONENT) * PER_OCTAVE + part + 1).cast("int")
-    signed = F.when(F.col("number") < 0, -place).otherwise(place)
+    signed = F.when(F.col("cell") < 0, -place).otherwise(place)
     number = F.when(F.col("_size") < 2.0**LEAST_EXPONENT, 0).otherwise(signed)
-    return exact.select(*KEY, number.cast("int").alias("bin"))
+    return exact.select("slot", number.cast("int").alias("bin"))
 
 
 def _edge(number: Column) -> Column:
