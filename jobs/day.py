@@ -1,4 +1,5 @@
-"""The whole road for a day or a range: clean, sum, profile, number, build examples; train and recommend for the last.
+"""The whole road for a day or a range: clean, sum, profile, number, build examples, look for drift; for the last day
+train and recommend.
 
 Days that are unchanged are skipped. Earlier days are not touched: when one is missing, the job says what to type.
 """
@@ -29,6 +30,7 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
 
     A table of rows has one day, and nothing to make lists of.
     """
+    from pipeline.report import write_page
     from pipeline.road import RECOMMEND
     from pipeline.table_road import data_steps
     from pipeline.training import train
@@ -45,6 +47,7 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
         progress.log("train", dt=days[-1], state=result.gate, version=result.version, **result.headline)
         if config.table is None:
             run_days(runner, [RECOMMEND], days[-1:], progress)
+            write_page(config, runner.warehouse, days[-1], {})
 
 
 def main() -> None:

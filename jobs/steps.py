@@ -54,4 +54,5 @@ def run_days(runner: Runner, steps: Iterable[Step], days: Iterable[Day], progres
 def _report(progress: Progress, outcome: Outcome) -> None:
     rows = {name.replace("/", "_"): manifest.rows for name, manifest in outcome.manifests.items()}
     state = "unchanged" if outcome.skipped else "built"
-    progress.log(outcome.step, dt=outcome.day, state=state, seconds=round(outcome.seconds, 1), **rows)
+    found = {"found": outcome.found} if outcome.found else {}
+    progress.log(outcome.step, dt=outcome.day, state=state, seconds=round(outcome.seconds, 1), **rows, **found)

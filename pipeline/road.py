@@ -4,6 +4,7 @@ raw -> clean_logs -> events, quarantine, attributes, rooms
                      events -> build_daily -> build_profiles
                      events, attributes -> build_vocab
                      events, profiles, vocabularies of the day before -> build_examples -> (train)
+                     events, examples -> build_statistics -> (whether the day is refused)
                      rooms, profiles, vocabularies, model -> recommend
 """
 
@@ -21,10 +22,14 @@ from pipeline.errors import DamagedData, MissingInput, Refused
 from pipeline.features import features_digest, vocabulary_names
 from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
+from pipeline.report import write_page
 from pipeline.runner import Dataset, Input, Output, Step, Tables
+from pipeline.statistics.judge import judge
+from pipeline.statistics.tell import refuse, summary_of
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
+from pipeline.steps.build_statistics import build_statistics
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import NO_ROWS, clean_logs, raw_lines
 from pipeline.steps.instants import DAY_US, SECOND_US
@@ -86,6 +91,11 @@ def vocabulary(column: str) -> Dataset:
 def examples(config: Config) -> Dataset:
     """Exposures whose last label matured on the day."""
     return Dataset(f"examples/{config.training.label}", schemas.examples(config), ("example_id",))
+
+
+def statistics(config: Config) -> Dataset:
+    """What the columns of the day look like."""
+    return Dataset("statistics", schemas.STATISTICS, ("dataset", "column"))
 
 
 def recommendations(config: Config) -> Dataset:
@@ -306,15 +316,24 @@ def _history_days(config: Config, first_us: int, day: Day) -> tuple[Day, ...]:
     return tuple(days_between(begin, day, config.product.first_day))
 
 
+def _mature_us(config: Config) -> int:
+    return max(label.mature_after_s for label in config.event_labels.values()) * SECOND_US
+
+
+def _exposed(config: Config, day: Day) -> Input:
+    """The events from the first exposure whose labels mature on the day to the end of the day."""
+    zone = config.product.zone
+    first = day_of_us(day_start_us(day, zone) - _mature_us(config), zone)
+    return Input(events(config), tuple(days_between(first, day, config.product.first_day)))
+
+
 def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
-    first, zone = config.product.first_day, config.product.zone
-    mature_us = max(label.mature_after_s for label in config.event_labels.values()) * 1_000_000
+    first, zone, mature_us = config.product.first_day, config.product.zone, _mature_us(config)
     exposed_from = day_start_us(day, zone) - mature_us
-    exposed_days = tuple(days_between(day_of_us(exposed_from, zone), day, first))
     served = _profile_days(config, exposed_from, day_start_us(add_days(day, 1), zone) - mature_us)
     known = tuple(days_between(add_days(day, -1), add_days(day, -1), first))
     inputs = {
-        "events": Input(events(config), exposed_days),
+        "events": _exposed(config, day),
         "history": Input(events(config), _history_days(config, exposed_from, day)),
     }
     inputs |= {f"profiles_{entity}": Input(profiles(config, entity), served) for entity in ENTITIES}
@@ -350,6 +369,36 @@ EXAMPLES = Step(
     "build_examples", ("product", "datasets", "labels", "profiles", "features", "training.label"),
     ("pipeline.steps.build_examples", *SHARED),
     _example_reads, lambda config: (examples(config),), _examples,
+)  # fmt: skip
+
+
+# ---- build_statistics ----------------------------------------------------------------------------------------------
+
+
+def _statistics(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    made = build_statistics(config, day, tables.expect("events"), tables.expect("exposed"), tables.expect("examples"))
+    return Output({"statistics": made.table}, release=made.release)
+
+
+def _check_drift(config: Config, warehouse: Warehouse, day: Day) -> str:
+    """Judge the day, write its page, and raise Refused where the verdict says so."""
+    verdict = judge(config, warehouse, day)
+    page = write_page(config, warehouse, day, {})
+    refuse(warehouse, verdict, page)
+    return summary_of(verdict)
+
+
+STATISTICS = Step(
+    "build_statistics", ("product", "datasets", "labels", "features", "training.label"),
+    (
+        "pipeline.steps.build_statistics", "pipeline.steps.build_examples", "pipeline.statistics.bins",
+        "pipeline.statistics.columns", *SHARED,
+    ),
+    lambda config, day: {
+        "events": Input(events(config), (day,)), "exposed": _exposed(config, day),
+        "examples": Input(examples(config), (day,)),
+    },
+    lambda config: (statistics(config),), _statistics, check=_check_drift,
 )  # fmt: skip
 
 
@@ -403,5 +452,5 @@ RECOMMEND = Step(
     _recommend_reads, lambda config: (recommendations(config),), _recommend, _model,
 )  # fmt: skip
 
-DATA_STEPS = (CLEAN, DAILY, PROFILES, VOCAB, EXAMPLES)
+DATA_STEPS = (CLEAN, DAILY, PROFILES, VOCAB, EXAMPLES, STATISTICS)
 """What a day of data takes, in order; training and recommending follow."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -121,6 +121,9 @@ class Step:
     """What it reads besides datasets: raw files (cleaning), a model (recommending)."""
     settings: Callable[[Config], Any] = lambda config: None
     """What it reads of other sections, as JSON."""
+    check: Callable[[Config, Warehouse, Day], str] = lambda config, warehouse, day: ""
+    """Looks at what is published, after the step did it or was skipped, and says what it found; raises Refused to stop
+    the road. So a day that was refused is refused again, and what was refused can be looked at."""
     append_only: bool = False
     """Later days build on it: an older day is not built again under a newer one."""
 
@@ -134,6 +137,8 @@ class Outcome:
     skipped: bool
     seconds: float
     manifests: Mapping[str, Manifest]
+    found: str = ""
+    """What the step's check says."""
 
 
 class Runner:
@@ -148,8 +153,12 @@ class Runner:
         self._new_generation = new_generation
 
     def run(self, step: Step, day: Day) -> Outcome:
-        """Do the step for the day, or skip it when nothing it depends on has changed."""
+        """Do the step for the day, or skip it when nothing it depends on has changed; then check what is published."""
         self._refuse_before_first(day)
+        outcome = self._do(step, day)
+        return replace(outcome, found=step.check(self.config, self.warehouse, day))
+
+    def _do(self, step: Step, day: Day) -> Outcome:
         start = time.monotonic()
         inputs = step.reads(self.config, day)
         found = self._found(step, day, inputs)

@@ -78,6 +78,25 @@ RECOMMENDATIONS: Columns = {  # key: (user_id, rank)
     "model_version": "string",
 }
 
+STATISTICS: Columns = {  # key: (dataset, column)
+    "dataset": "string",
+    "column": "string",
+    "kind": "string",  # pipeline.statistics.columns
+    "rows": "bigint",
+    "nulls": "bigint",  # of an id: those of the id of null too
+    "distinct": "bigint",  # exact of a category or an id, else by HyperLogLog, give or take a twentieth
+    "min": "string",
+    "max": "string",
+    "unknown": "bigint",  # of an id: rows with the id of what the vocabulary did not hold
+    "positive": "bigint",  # of a label
+    "quantiles": "array<double>",  # at QUANTILE_PERCENTS, of a number
+    "histogram": "array<struct<bin:int,count:bigint>>",  # of a number, by bin (pipeline.statistics.bins)
+    "top": "array<struct<value:string,count:bigint>>",  # of a category or an id, most frequent first
+}
+QUANTILE_PERCENTS = (1, 5, 25, 50, 75, 95, 99)
+VALUES_LISTED = 100
+"""So many values of a category are in `top`; of one that has no more, every value."""
+
 TRUTH_EXPOSURES: Columns = {  # key: example_id; what the simulator knows and no log says
     "example_id": "string",
     "p_true": "double",

@@ -17,7 +17,7 @@ from pipeline.days import Day
 from pipeline.errors import ConfigError, MissingInput, Refused
 from pipeline.raw import Outside
 from pipeline.runner import Dataset, Input, Output, Runner, Step, Tables
-from pipeline.storage import data_files, read_manifest
+from pipeline.storage import Warehouse, data_files, read_manifest
 from pipeline.tables import Publication, publish
 
 FIRST, SECOND = date(2026, 1, 1), date(2026, 1, 2)
@@ -68,6 +68,25 @@ def test_the_config_that_a_step_reads_is_in_its_key(spark: SparkSession, tmp_pat
     other = dataclasses.replace(STEP, sections=("clean",))
     Runner(config_in(tmp_path), spark).run(other, FIRST)
     assert Runner(config_in(tmp_path, seed=44), spark).run(other, FIRST).skipped
+
+
+def test_what_a_check_refuses_is_published_and_refused_again(spark: SparkSession, tmp_path: Path) -> None:
+    runner, seen = Runner(config_in(tmp_path), spark), []
+
+    def check(config: Config, warehouse: Warehouse, day: Day) -> str:
+        seen.append(read_manifest(warehouse.folder("squares", day)).run)
+        if len(seen) < 3:
+            raise Refused("too square")
+        return "looked at"
+
+    step = dataclasses.replace(STEP, check=check)
+    put(spark, runner, FIRST, 1, 2)
+    for _ in range(2):
+        with pytest.raises(Refused, match="too square"):
+            runner.run(step, FIRST)
+    outcome = runner.run(step, FIRST)
+    assert (outcome.skipped, outcome.found) == (True, "looked at")
+    assert len(set(seen)) == 1, "what was refused is not built again"
 
 
 def test_a_missing_day_stops_with_the_command_to_type(spark: SparkSession, tmp_path: Path) -> None:

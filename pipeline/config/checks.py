@@ -67,6 +67,8 @@ def column_faults(columns: Mapping[str, Column], fields: tuple[str, ...] | None)
 
 def cross_faults(config: Config) -> list[Fault]:
     """Every fault between the tables."""
+    from pipeline.config.drift import drift_faults
+
     sources = list(_unknown_sources(config))
     crosses = list(unknown_crosses(config))
     found = [
@@ -78,7 +80,10 @@ def cross_faults(config: Config) -> list[Fault]:
         *unknown_vocabularies(config),
         *pii_faults(config),
     ]
-    return found if sources else [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config)]
+    if sources:
+        return found
+    drift = [] if crosses else drift_faults(config)  # it asks for the columns of every feature
+    return [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config), *drift]
 
 
 def _clocks(columns: Mapping[str, Column]) -> Iterator[Fault]:

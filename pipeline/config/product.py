@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 
 from pipeline.config.checks import cross_faults, refuse
 from pipeline.config.cleaning import Clean
+from pipeline.config.drift import Drift
 from pipeline.config.features import AnyLabel, Features, Label, Profiles, Vocabulary
 from pipeline.config.sources import Datasets, Source
 from pipeline.config.table import WRITTEN, Name, Positive, Table, by_name
@@ -67,6 +68,7 @@ class Config(Table):
     training: Training
     gate: dict[Literal["auc", "gauc", "logloss"], Threshold] = Field(min_length=1)
     recommend: Recommend = Recommend()
+    drift: Drift | None = None
     _told_by: str = PrivateAttr("")
     """`CONF=` and `SET=` as a person would type them."""
 

@@ -34,7 +34,7 @@ def build_examples(
     Raises ConfigError when a feature or label names a column that is not there.
     """
     check_features(config)
-    exposures = _exposures(config, day, events)
+    exposures = exposures_of(config, day, events)
     labelled = with_labels(config, exposures, events)
     featured = features_at(config, labelled, profiles, vocabularies, history)
     weighted = featured.withColumn("weight", F.lit(1.0).cast("float"))
@@ -42,7 +42,7 @@ def build_examples(
     return weighted.select(*[F.col(names.get(column, column)).alias(column) for column in schemas.examples(config)])
 
 
-def _exposures(config: Config, day: Day, events: DataFrame) -> DataFrame:
+def exposures_of(config: Config, day: Day, events: DataFrame) -> DataFrame:
     """example_id and what was known of the event when it happened."""
     zone = config.product.zone
     mature_us = max(label.mature_after_s for label in config.event_labels.values()) * SECOND_US
