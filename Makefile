@@ -5,6 +5,11 @@ DT =
 FROM =
 TO =
 SET =
+STEP =
+AT_ONCE = 2
+DATASET =
+PLAN =
+MASTER =
 PART =
 PEERS ?=
 SECONDS ?=
@@ -17,16 +22,21 @@ OPTIONS = --conf '$(CONF)' $(foreach setting,$(SET),--set '$(setting)')
 BENCH_OPTIONS = $(if $(PEERS),--peers '$(PEERS)') $(if $(SECONDS),--seconds $(SECONDS)) \
 	$(if $(REPEATS),--repeats $(REPEATS)) $(if $(ROWS),--rows $(ROWS))
 
-.PHONY: help setup run day backfill train test check prove bench clean
+.PHONY: help setup run day backfill train explain compact dist test check prove bench clean
 .NOTPARALLEL:
 
 help:  ## print this
 	@echo "make VERB [NAME=value ...]"
 	@sed -n "s/^\([a-z]*\):.*##  *\(.*\)/  \1\t\2/p" Makefile | expand -t 14
 	@echo
-	@echo "  CONF=conf/live.toml      the product's config, for run, day, backfill and train"
+	@echo "  CONF=conf/live.toml      the product's config, for every verb that works on a product"
 	@echo "  SET=\"a.b=1 c.d=x\"        values of the config to override, separated by blanks"
-	@echo "  DT=2026-01-07            a day; FROM= and TO= are the first and the last of a range"
+	@echo "  DT=2026-01-07            a day (A..B for several); FROM= and TO= are the first and the last of a range"
+	@echo "  STEP=build_examples      for backfill and explain: this step alone"
+	@echo "  AT_ONCE=2                for backfill: so many steps and days side by side, where they do not read one another"
+	@echo "  DATASET=examples/enter   for compact: what to lay out"
+	@echo "  PLAN=1                   for explain: print the physical plans too"
+	@echo "  MASTER=spark://host:7077 for dist: the cluster's master, for the line to type"
 	@echo "  PART=name                one part of prove or bench, one path of test"
 	@echo "  PEERS=path/to/python     for bench: the Python that has torch, tensorflow and jax"
 	@echo "  SECONDS= REPEATS= ROWS=  for bench: of the clock a process, processes a side, rows of part memory"
@@ -40,11 +50,20 @@ run: setup  ## the demonstration: simulate logs, go the whole road, end with a m
 day: need-DT setup  ## the road for one day: make day DT=2026-01-07
 	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(DT)'
 
-backfill: need-FROM need-TO setup  ## the road for a range: make backfill FROM=2026-01-01 TO=2026-01-07
-	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(FROM)..$(TO)'
+backfill: need-FROM need-TO setup  ## the road for a range, or one STEP= of it: make backfill FROM=2026-01-01 TO=2026-01-07
+	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(FROM)..$(TO)' --at-once '$(AT_ONCE)' $(if $(STEP),--step '$(STEP)')
 
 train: need-DT setup  ## the training alone, on data up to a day: make train DT=2026-01-08
 	@$(PYTHON_HERE) -m jobs.train $(OPTIONS) --dt '$(DT)'
+
+explain: need-DT setup  ## what Spark would do for each step of a day that is built: shuffles, scans, broadcasts
+	@$(PYTHON_HERE) -m jobs.explain $(OPTIONS) --dt '$(DT)' $(if $(STEP),--step '$(STEP)') $(if $(PLAN),--plan)
+
+compact: need-DATASET need-DT setup  ## a published day in fewer, larger files: make compact DATASET=examples/enter DT=2026-01-07
+	@$(PYTHON_HERE) -m jobs.compact $(OPTIONS) --dataset '$(DATASET)' --dt '$(DT)'
+
+dist: setup  ## dist/: what executors with a bare Python need, and the line to submit with
+	@$(PYTHON_HERE) -m jobs.dist --conf '$(CONF)' $(if $(MASTER),--master '$(MASTER)')
 
 test: setup  ## the tests (PART=tests/loader for some of them)
 	@$(PYTHON_HERE) -m pytest -n 2 $(PART)
@@ -68,4 +87,9 @@ clean:  ## remove caches and printouts; .venv and the warehouse stay
 	find jobs pipeline tsengine tests -name __pycache__ -prune -exec rm -rf {} +
 
 need-%:
-	@: $(if $(strip $($*)),,$(error make $(MAKECMDGOALS) needs $* as well, for example $*=2026-01-07))
+	@: $(if $(strip $($*)),,$(error make $(MAKECMDGOALS) needs $* as well, for example $*=$(EXAMPLE_$*)))
+
+EXAMPLE_DT = 2026-01-07
+EXAMPLE_FROM = 2026-01-01
+EXAMPLE_TO = 2026-01-07
+EXAMPLE_DATASET = examples/enter

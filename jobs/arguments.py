@@ -55,6 +55,13 @@ def days_of(config: Config, arguments: argparse.Namespace) -> list[Day]:
     return [first]
 
 
+def positive(text: str) -> int:
+    """A count from the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
 def run(job: Job, arguments: argparse.ArgumentParser) -> NoReturn:
     """Parse, load the config, do the job, and end the process with the exit code that fits."""
     parsed = arguments.parse_args()

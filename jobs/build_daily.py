@@ -3,4 +3,4 @@
 from jobs.steps import run_step
 
 if __name__ == "__main__":
-    run_step("DAILY", __doc__, "the arrival day to sum, or a range A..B")
+    run_step("build_daily", __doc__, "the arrival day to sum, or a range A..B")

@@ -3,4 +3,4 @@
 from jobs.steps import run_step
 
 if __name__ == "__main__":
-    run_step("EXAMPLES", __doc__, "the day on which labels mature, or a range A..B")
+    run_step("build_examples", __doc__, "the day on which labels mature, or a range A..B")

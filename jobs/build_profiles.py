@@ -3,4 +3,4 @@
 from jobs.steps import run_step
 
 if __name__ == "__main__":
-    run_step("PROFILES", __doc__, "the day whose end the profiles describe, or a range A..B")
+    run_step("build_profiles", __doc__, "the day whose end the profiles describe, or a range A..B")

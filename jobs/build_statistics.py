@@ -3,4 +3,4 @@
 from jobs.steps import run_step
 
 if __name__ == "__main__":
-    run_step("STATISTICS", __doc__, "the day to count, or a range A..B")
+    run_step("build_statistics", __doc__, "the day to count, or a range A..B")

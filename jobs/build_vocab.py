@@ -3,4 +3,4 @@
 from jobs.steps import run_step
 
 if __name__ == "__main__":
-    run_step("VOCAB", __doc__, "the day to append, or a range A..B")
+    run_step("build_vocab", __doc__, "the day to append, or a range A..B")

@@ -3,4 +3,4 @@
 from jobs.steps import run_step
 
 if __name__ == "__main__":
-    run_step("CLEAN", __doc__, "the arrival day to clean, or a range A..B")
+    run_step("clean_logs", __doc__, "the arrival day to clean, or a range A..B")

@@ -1,15 +1,16 @@
 """The whole road for a day or a range: clean, sum, profile, number, build examples, look for drift; for the last day
 train and recommend.
 
-Days that are unchanged are skipped. Earlier days are not touched: when one is missing, the job says what to type.
+Days that are unchanged are skipped. Earlier days are not touched: when one is missing, the job says what to type. With
+--step, one step alone. A day that fails is named at the end; what does not read its outputs is done all the same.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from jobs.arguments import days_of, parser, run
-from jobs.steps import run_days, start
+from jobs.arguments import days_of, run
+from jobs.steps import STEPS, run_days, run_one_step, start, step_parser
 from pipeline.config import Config
 from pipeline.days import Day, add_days
 from pipeline.progress import Progress
@@ -35,10 +36,13 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
     from pipeline.table_road import data_steps
     from pipeline.training import train
 
+    if parsed.step is not None:
+        run_one_step(config, parsed, parsed.step)
+        return
     days, steps = days_of(config, parsed), data_steps(config)
     with Progress(len(days) * len(steps) + 2, "road") as progress:
         runner = start(config, parsed.new_generation)
-        run_days(runner, steps, days, progress)
+        run_days(runner, steps, days, progress, parsed.at_once)
         if reason := why_not_yet(config, days[-1]):
             progress.log("train", dt=days[-1], state="waiting", reason=reason)
             return
@@ -52,8 +56,8 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
 
 def main() -> None:
     """Parse and run."""
-    arguments = parser(__doc__ or "", "the day, or a range A..B")
-    arguments.add_argument("--new-generation", action="store_true", help="allow an older vocabulary to be built again")
+    arguments = step_parser(__doc__ or "", "the day, or a range A..B")
+    arguments.add_argument("--step", choices=sorted(STEPS), help="this step alone, without the training")
     run(day, arguments)
 
 

@@ -3,4 +3,4 @@
 from jobs.steps import run_step
 
 if __name__ == "__main__":
-    run_step("RECOMMEND", __doc__, "the day at whose end the lists are made, or a range A..B")
+    run_step("recommend", __doc__, "the day at whose end the lists are made, or a range A..B")

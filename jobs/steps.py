@@ -1,12 +1,12 @@
-"""What the jobs of single steps share: one Spark session, the days in order, one line for each."""
+"""What the jobs of single steps share: one Spark session, every day when what it reads is there, one line for each."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from jobs.arguments import days_of, parser, run
+from jobs.arguments import days_of, parser, positive, run
 from pipeline.config import Config
 from pipeline.days import Day
 from pipeline.progress import Progress
@@ -15,19 +15,50 @@ if TYPE_CHECKING:
     from pipeline.runner import Outcome, Runner, Step
 
 
-def run_step(name: str, description: str | None, days: str) -> NoReturn:
-    """The whole of a step's job: `name` is the step's name in pipeline.road."""
-    arguments = parser(description or "", days)
-    arguments.add_argument("--new-generation", action="store_true", help="allow an older vocabulary to be built again")
+STEPS = {
+    "clean_logs": "CLEAN",
+    "build_daily": "DAILY",
+    "build_profiles": "PROFILES",
+    "build_vocab": "VOCAB",
+    "build_examples": "EXAMPLES",
+    "build_statistics": "STATISTICS",
+    "recommend": "RECOMMEND",
+}
+"""Each step's job and its name in pipeline.road."""
+
+
+def run_step(job_name: str, description: str | None, days: str) -> NoReturn:
+    """The whole of a step's job."""
+    arguments = step_parser(description or "", days)
 
     def job(config: Config, parsed: argparse.Namespace) -> None:
-        from pipeline.table_road import step_named
-
-        chosen, step = days_of(config, parsed), step_named(config, name)
-        with Progress(len(chosen), name.lower()) as progress:
-            run_days(start(config, parsed.new_generation), [step], chosen, progress)
+        run_one_step(config, parsed, job_name)
 
     run(job, arguments)
+
+
+def step_parser(description: str, days: str) -> argparse.ArgumentParser:
+    """The arguments of every job that runs steps of the road."""
+    arguments = parser(description, days)
+    arguments.add_argument("--new-generation", action="store_true", help="allow an older vocabulary to be built again")
+    arguments.add_argument(
+        "--at-once",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="so many steps and days run side by side, where they do not read one another (default: %(default)s)",
+    )
+    return arguments
+
+
+def run_one_step(config: Config, parsed: argparse.Namespace, job_name: str) -> None:
+    """One step on every day of --dt; the way out of a failure is the same command again."""
+    from pipeline.table_road import step_named
+
+    days, step = days_of(config, parsed), step_named(config, STEPS[job_name])
+    with Progress(len(days), job_name) as progress:
+        runner = start(config, parsed.new_generation)
+        run_days(runner, [step], days, progress, parsed.at_once)
 
 
 def start(config: Config, new_generation: bool = False) -> Runner:
@@ -38,21 +69,36 @@ def start(config: Config, new_generation: bool = False) -> Runner:
     return Runner(config, build_session(config.product.name), new_generation)
 
 
-def run_days(runner: Runner, steps: Iterable[Step], days: Iterable[Day], progress: Progress) -> list[Outcome]:
-    """Every step of a day, day by day."""
-    outcomes, steps = [], tuple(steps)
-    for day in days:
-        for step in steps:
-            progress.doing(f"{day} {step.name}")
-            outcome = runner.run(step, day)
-            progress.done()
-            _report(progress, outcome)
-            outcomes.append(outcome)
+def run_days(
+    runner: Runner, steps: Sequence[Step], days: Iterable[Day], progress: Progress, at_once: int = 1
+) -> list[Outcome]:
+    """Every step of every day, `at_once` at a time; raises what failed when all that does not need it is done."""
+    from pipeline.schedule import Schedule, Task, needs, tasks_of
+
+    context, outcomes = runner.spark.sparkContext, []
+
+    def work(task: Task) -> Outcome:
+        progress.doing(str(task))
+        context.setLocalProperty("spark.scheduler.pool", str(task))  # pools share the cores, jobs of one pool queue
+        return runner.run(task.step, task.day)
+
+    schedule = Schedule(needs(runner.config, tasks_of(steps, days)), at_once)
+    for outcome in schedule.run(work, context.cancelAllJobs):
+        progress.done()
+        _report(runner.config, progress, outcome)
+        outcomes.append(outcome)
+    schedule.check()
     return outcomes
 
 
-def _report(progress: Progress, outcome: Outcome) -> None:
+def _report(config: Config, progress: Progress, outcome: Outcome) -> None:
+    from pipeline.compaction import has_small_files
+
     rows = {name.replace("/", "_"): manifest.rows for name, manifest in outcome.manifests.items()}
     state = "unchanged" if outcome.skipped else "built"
     found = {"found": outcome.found} if outcome.found else {}
     progress.log(outcome.step, dt=outcome.day, state=state, seconds=round(outcome.seconds, 1), **rows, **found)
+    for name, manifest in outcome.manifests.items():
+        if not outcome.skipped and has_small_files(manifest):
+            command = config.command("compact", DATASET=name, DT=outcome.day)
+            progress.log("small_files", dataset=name, dt=outcome.day, files=len(manifest.files), type=command)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pyspark.sql import DataFrame
 
@@ -31,7 +32,7 @@ from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_statistics import build_statistics
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
-from pipeline.steps.clean_logs import NO_ROWS, clean_logs, raw_lines
+from pipeline.steps.clean_logs import NO_ROWS, CleanLogs, clean_logs, raw_lines
 from pipeline.steps.instants import DAY_US, SECOND_US
 from pipeline.steps.measures import daily_columns, profile_columns
 from pipeline.steps.recommend import candidates, score, top
@@ -146,15 +147,26 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     roles |= {source: f"earlier_{entity}" for entity, source in config.datasets.attributes.items()}
     earlier = {source: table for source, role in roles.items() if (table := tables.table(role)) is not None}
     cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"), key)
-    accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
-    for row in cleaned.accounting.collect():
-        accounting[row["source"]][row["fate"]] = int(row["lines"])
-    check_accounting(config, accounting, dict(zip(raw, outside, strict=True)))
+    delivered = dict(zip(raw, outside, strict=True))
     made = {"events": cleaned.events, "quarantine": cleaned.quarantine}
     made |= {f"attributes/{entity}": table for entity, table in cleaned.attributes.items()}
     if cleaned.rooms is not None:
         made["rooms"] = cleaned.rooms
-    return Output(made, {"accounting": accounting, "pii_key": fingerprint(key)}, cleaned.release)
+    return Output(
+        made,
+        {"pii_key": fingerprint(key)},
+        accept=lambda: _accounted(config, cleaned, delivered),
+        release=cleaned.release,
+    )
+
+
+def _accounted(config: Config, cleaned: CleanLogs, raw: Mapping[str, Outside]) -> dict[str, Any]:
+    """Lines by source and fate, for the manifests."""
+    accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
+    for row in cleaned.accounting.collect():
+        accounting[row["source"]][row["fate"]] = int(row["lines"])
+    check_accounting(config, accounting, raw)
+    return {"accounting": accounting}
 
 
 def _check_pii_key(config: Config, key: bytes | None, tables: Tables) -> None:
@@ -398,7 +410,7 @@ STATISTICS = Step(
         "events": Input(events(config), (day,)), "exposed": _exposed(config, day),
         "examples": Input(examples(config), (day,)),
     },
-    lambda config: (statistics(config),), _statistics, check=_check_drift,
+    lambda config: (statistics(config),), _statistics, check=_check_drift, in_day_order=True,
 )  # fmt: skip
 
 

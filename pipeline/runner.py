@@ -16,6 +16,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.util import inheritable_thread_target
 
 from pipeline.config import Column, Config
 from pipeline.days import Day, days_between
@@ -63,10 +64,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """What a step made of one day: the tables to publish, and what their manifests say besides."""
+    """What a step makes of one day: tables to publish, and what their manifests say besides. Nothing has run yet."""
 
     tables: Mapping[str, DataFrame]
     extra: Mapping[str, Any] = field(default_factory=dict)
+    accept: Callable[[], Mapping[str, Any]] = dict
+    """Looks at what was made before it is published, and may refuse it; what it returns is in the manifests too."""
     release: Callable[[], None] = lambda: None
     """Gives back what the tables were computed from, once they are published."""
 
@@ -124,8 +127,19 @@ class Step:
     check: Callable[[Config, Warehouse, Day], str] = lambda config, warehouse, day: ""
     """Looks at what is published, after the step did it or was skipped, and says what it found; raises Refused to stop
     the road. So a day that was refused is refused again, and what was refused can be looked at."""
+    in_day_order: bool = False
+    """Whether its check looks at what it published for the days before: they come first."""
     append_only: bool = False
     """Later days build on it: an older day is not built again under a newer one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a step reads on a day, and what it would make of it."""
+
+    found: Sequence[Manifest]
+    outside: Sequence[Outside]
+    output: Output
 
 
 @dataclass(frozen=True)
@@ -171,7 +185,7 @@ class Runner:
         outputs = step.writes(self.config)
         if published := self._unchanged(outputs, day, key):
             return Outcome(step.name, day, True, time.monotonic() - start, published)
-        output = step.apply(self.config, day, Tables(self.spark, self.warehouse, inputs), outside)
+        output = self._apply(step, day, inputs, outside)
         if step.append_only:
             self._refuse_older(outputs, day, output)
         read = [manifest for manifest, _ in found]
@@ -182,6 +196,17 @@ class Runner:
         )  # fmt: skip
         manifests = self._publish(step, day, output, common)
         return Outcome(step.name, day, False, time.monotonic() - start, manifests)
+
+    def plan(self, step: Step, day: Day) -> Plan:
+        """What the step would do for the day, as tables that nothing has computed."""
+        self._refuse_before_first(day)
+        inputs = step.reads(self.config, day)
+        found = self._found(step, day, inputs)
+        outside = step.outside(self.config, day, self._raw)
+        return Plan([manifest for manifest, _ in found], outside, self._apply(step, day, inputs, outside))
+
+    def _apply(self, step: Step, day: Day, inputs: Mapping[str, Input], outside: Sequence[Outside]) -> Output:
+        return step.apply(self.config, day, Tables(self.spark, self.warehouse, inputs), outside)
 
     def _refuse_before_first(self, day: Day) -> None:
         first = self.config.product.first_day
@@ -291,13 +316,14 @@ class Runner:
             dataset = datasets[name]
             publication = Publication(
                 name, day, dataset.columns, dataset.key, common.files, common.origin, common.inputs, common.key,
-                digest_of(self._sections(step)), code_version(), output.extra,
+                digest_of(self._sections(step)), code_version(), extra,
             )  # fmt: skip
             return publish(self.warehouse, output.tables[name], publication)
 
         try:
+            extra = {**output.extra, **output.accept()}
             with ThreadPoolExecutor(4) as pool:  # the small jobs of one publish leave cores idle between them
-                return dict(zip(datasets, pool.map(one, datasets), strict=True))
+                return dict(zip(datasets, pool.map(inheritable_thread_target(one), datasets), strict=True))
         finally:
             output.release()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from pipeline.cluster import check_cluster
 from pipeline.errors import PipelineError
 
 ROW_GROUP_ROWS = 131_072
@@ -24,6 +25,9 @@ SETTINGS = {
     "spark.sql.parquet.compression.codec": "zstd",  # a third smaller than snappy at the same reading speed
     "spark.hadoop.parquet.block.row.count.limit": str(ROW_GROUP_ROWS),
     "spark.sql.adaptive.enabled": "true",  # joins and partitions by measured size
+    # One user or item may own a fifth of the rows: where a join brings these together, its task is cut into several.
+    "spark.sql.adaptive.skewJoin.skewedPartitionFactor": "3.0",
+    "spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes": "64MB",  # a task of the advised size is left alone
     # Merged projections repeat what they share: cleaning parsed a line many times over, and compiled for 40 s.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.CollapseProject",
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, not a wrong number
@@ -31,6 +35,7 @@ SETTINGS = {
     "spark.sql.legacy.codingErrorAction": "true",  # bytes that are not of it are a rule's business, not the job's end
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",  # our manifest commits
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.scheduler.mode": "FAIR",  # days that are built side by side share the cores; one alone has them all
     "spark.ui.showConsoleProgress": "false",  # our own progress line says more
     "spark.sql.redaction.string.regex": "(?i)(0x|x')?[0-9a-f]{128}'?",  # blocks of a key (pipeline.pii), in plans
 }
@@ -48,7 +53,8 @@ LOCAL_SETTINGS = {
 def build_session(name: str, settings: dict[str, str] | None = None) -> SparkSession:
     """The session of this process: the one that `spark-submit` prepared, or a local one with every core.
 
-    Raises PipelineError naming what is missing when Java is missing or the cluster runs another Spark.
+    Raises PipelineError naming what is missing or differs when Java is missing, or the cluster runs another Spark, or
+    its executors another Java, Python or package than the driver.
     """
     builder = SparkSession.builder.appName(name)
     chosen = {**SETTINGS, **(_local_settings() if _is_local() else {}), **(settings or {})}
@@ -89,11 +95,14 @@ def _quieten(session: SparkSession) -> None:
 
 
 def _check(session: SparkSession) -> None:
+    """A local session is one process with one Python: there is nothing to compare, and no job is run."""
     ours = version("pyspark")
     if session.version != ours:
         raise PipelineError(
             f"the cluster runs Spark {session.version}, this package was made for {ours}; submit with the same version"
         )
+    if not (session.sparkContext.master or "").startswith("local"):
+        check_cluster(session)
 
 
 def _first_line(error: Exception) -> str:

@@ -99,7 +99,7 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     return Output(
         {**made, "quarantine": cleaned.quarantine},
         {"accounting": {name: fates}, "pii_key": fingerprint(key)},
-        cleaned.release,
+        release=cleaned.release,
     )
 
 

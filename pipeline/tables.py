@@ -48,6 +48,8 @@ class Publication:
     config_hash: str = ""
     code_version: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    replaces: Manifest | None = None
+    """The version that this one only lays out in other files: it is committed with the same rows over that one only."""
 
 
 def read_table(spark: SparkSession, folder: str, columns: Columns) -> DataFrame:
@@ -62,16 +64,19 @@ def read_table(spark: SparkSession, folder: str, columns: Columns) -> DataFrame:
 def publish(warehouse: Warehouse, table: DataFrame, publication: Publication) -> Manifest:
     """Write, check, commit; returns the manifest.
 
-    Raises Refused when the dataset belongs to another product, PipelineError when the table breaks its schema.
+    Raises Refused when the dataset belongs to another product, PipelineError when the table breaks its schema; where
+    it only replaces a version, DamagedData when its rows are others, Refused when another one has come meanwhile.
     """
     folder = warehouse.folder(publication.dataset, publication.day)
-    _refuse_foreign(folder, warehouse.product)
+    refuse_foreign(folder, warehouse.product)
     run = uuid.uuid4().hex[:12]
     _write(_conform(table, publication), f"{folder}/data-{run}", publication)
     files = _check_files(table.sparkSession, folder, f"data-{run}")
     rows, digest = _content(table.sparkSession, folder, files, publication.columns)
     if rows != sum(entry.rows for entry in files):
         raise DamagedData(f"{folder}/data-{run}: footers count {sum(e.rows for e in files)} rows, reading gives {rows}")
+    if publication.replaces is not None:
+        _check_replaces(folder, publication.replaces, rows, digest)
     manifest = _manifest(warehouse.product, publication, run, files, digest)
     write_manifest(folder, manifest)
     sweep(folder)
@@ -91,11 +96,22 @@ def content_digest(table: DataFrame) -> tuple[int, str]:
     return int(total[0]), f"{int(total[1] or 0) % 2**64:016x}"
 
 
-def _refuse_foreign(folder: str, product: str) -> None:
+def refuse_foreign(folder: str, product: str) -> None:
+    """Raise Refused when what is published there belongs to another product."""
     if has_manifest(folder) and (owner := read_manifest(folder).product) != product:
         raise Refused(
             f"{folder} belongs to product {owner!r}, not to {product!r}; give this product a warehouse of its own"
         )
+
+
+def _check_replaces(folder: str, old: Manifest, rows: int, digest: str) -> None:
+    if (rows, digest) != (old.rows, old.content_digest):
+        raise DamagedData(
+            f"{folder} holds {rows} rows with digest {digest}, its manifest says {old.rows} rows with digest "
+            f"{old.content_digest}; build this day again"
+        )
+    if read_manifest(folder).run != old.run:
+        raise Refused(f"{folder} was published again meanwhile; it stays as it is. Type the same command once more")
 
 
 def _conform(table: DataFrame, publication: Publication) -> DataFrame:

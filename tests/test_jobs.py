@@ -31,7 +31,7 @@ def job(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_there_is_a_job_for_each_stop_of_the_road() -> None:
     named = {"simulate_logs", "clean_logs", "build_daily", "build_profiles", "build_vocab", "build_examples"}
     named |= {"build_statistics", "train", "recommend", "day", "run", "check_config", "show", "report"}
-    assert named == set(JOBS)
+    assert named | {"compact", "dist", "explain"} == set(JOBS)
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -76,6 +76,21 @@ def test_a_missing_argument_is_named() -> None:
     ended = job("train")
     assert ended.returncode == 2
     assert "the following arguments are required: --dt" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("day", ["--step", "build_labels"], "argument --step: invalid choice: 'build_labels' (choose from"),
+        ("build_daily", ["--at-once", "0"], "argument --at-once: must be a whole number from 1 on, got '0'"),
+        ("compact", ["--dataset", "x", "--file-mb", "1.5"], "argument --file-mb: must be a whole number from 1 on"),
+        ("compact", [], "the following arguments are required: --dataset"),
+    ],
+)
+def test_a_bad_argument_is_told_before_spark_starts(name: str, arguments: list[str], told: str) -> None:
+    ended = job(name, "--dt", "2026-01-01", *arguments)
+    assert ended.returncode == 2
+    assert told in ended.stderr
 
 
 # ---- jobs on Spark: a start costs some 8 s, so there are few ---------------------------------------------------------

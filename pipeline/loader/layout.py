@@ -70,6 +70,6 @@ def _row_groups(path: str) -> list[int]:
     if max(rows, default=0) > ROW_GROUP_ROWS:
         raise DamagedData(
             f"{path} has a row group of {max(rows)} rows, at most {ROW_GROUP_ROWS} can be shuffled in memory; "
-            f"publish it again with `parquet.block.row.count.limit` at or below that"
+            f"lay the day out again: python -m jobs.compact --dataset NAME --dt DAY"
         )
     return rows

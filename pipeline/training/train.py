@@ -80,7 +80,7 @@ def _run(plan: Plan, model: ModelSpec, progress: Progress) -> dict[str, NDArray[
         trainer = Trainer(
             PROGRAM, spec, training.workers, training.shards, training.batch_size // training.shards,
             checkpoints=plan.checkpoints, checkpoint_every=min(200, -(-steps // CHECKPOINTS)),
-            run={"id": plan.run}, on_step=_Follow(progress, curves, steps, every),
+            run={"id": plan.run, "layout": plan.training().digest}, on_step=_Follow(progress, curves, steps, every),
         )  # fmt: skip
         try:
             return trainer.train()

@@ -1,4 +1,9 @@
-"""A user's latest values of a column, as known just before a moment."""
+"""A user's latest values of a column, as known just before a moment.
+
+Nothing is brought together by user alone: one user may own a fifth of all rows. Every row gets its number within its
+sequence by two counts, the rows of the hours before and those before it in its own hour. Rows are kept in chunks of as
+many as a sequence holds, each beside the one before it, so a moment finds all it needs in one short array.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from pipeline import schemas
 from pipeline.config import Config, Sequence
 from pipeline.features import UNKNOWN_ID
 from pipeline.steps.build_examples.encoding import table_or_empty, text_of, with_code
-from pipeline.steps.instants import DAY_US, shifted
+from pipeline.steps.instants import DAY_US, HOUR_US, shifted
 
 
 def sequences_at(
@@ -25,51 +30,84 @@ def sequences_at(
     """
     declared = config.features.sequence
     types = sorted({event for sequence in declared.values() for event in sequence.events})
-    table = history.where(F.col("event_type").isin(types) & F.col("user_id").isNotNull())
+    rows = history.where(F.col("event_type").isin(types) & F.col("user_id").isNotNull())
+    counts = [_counts_for(sequence).cast("int").alias(_count(name)) for name, sequence in declared.items()]
+    texts = [text_of(F.col(sequence.of)).alias(f"_text_{name}") for name, sequence in declared.items()]
+    counted = rows.select("user_id", F.col("available_at").alias("event_time"), "event_id", *texts, *counts)
+    asked, known = _numbered(config, moments, counted)
     for name, sequence in declared.items():
         vocabulary = table_or_empty(moments.sparkSession, vocabularies, sequence.of, schemas.VOCABULARY)
-        table = with_code(table, text_of(F.col(sequence.of)), vocabulary, f"code_{name}")
-    known = table.groupBy("user_id").agg(
-        *[_rows(name, sequence).alias(f"_{name}") for name, sequence in declared.items()]
-    )
-    joined = _counted(config, moments, table).join(known, on="user_id", how="left")
+        chunks = _chunks(name, sequence, known, vocabulary)
+        at = F.when(F.col(_count(name)) > 0, _chunk_of(name, sequence)).otherwise(-1 - F.col("_hour"))
+        asked = asked.withColumn("_chunk", at).join(chunks, on=["user_id", "_chunk"], how="left")
     latest = [_latest(name, sequence).alias(f"sequence_{name}") for name, sequence in declared.items()]
-    return joined.select("user_id", "event_time", *latest)
+    return asked.select("user_id", "event_time", *latest)
+
+
+def _count(name: str) -> str:
+    return f"_n_{name}"
 
 
 def _counts_for(sequence: Sequence) -> Column:
     return F.col("event_type").isin(list(sequence.events)) & text_of(F.col(sequence.of)).isNotNull()
 
 
-def _rows(name: str, sequence: Sequence) -> Column:
-    """All that a user did in the days read, in order."""
-    known = [F.col(f"code_{name}.{column}").alias(column) for column in ("id", "first_dt")]
-    row = F.struct("available_at", "event_id", *known)
-    return F.sort_array(F.collect_list(F.when(_counts_for(sequence), row)))
-
-
-def _counted(config: Config, moments: DataFrame, table: DataFrame) -> DataFrame:
-    """Moments with `_n_<name>`: how many rows of each sequence were available before them.
-
-    One walk along each user's time: a moment need not look through all that its user ever did.
-    """
-    declared = config.features.sequence
-    flags = [_counts_for(sequence).cast("int").alias(f"_n_{name}") for name, sequence in declared.items()]
-    none = [F.lit(0).alias(f"_n_{name}") for name in declared]
-    rows = table.select(
-        "user_id", F.col("available_at").alias("event_time"), F.lit(None).cast("date").alias("_day"), *flags
+def _numbered(config: Config, moments: DataFrame, counted: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Moments and rows with `_n_<name>`: how many rows of each sequence were available before a moment, or up to and
+    with a row; and `_hour`. Where a moment and a row have one time, the row comes later."""
+    names = [_count(name) for name in config.features.sequence]
+    texts = [f"_text_{name}" for name in config.features.sequence]
+    nothing = [F.lit(0).alias(name) for name in names]
+    unsaid = [F.lit(None).cast("string").alias(column) for column in ("event_id", *texts)]
+    marked = counted.select("*", F.lit(None).cast("date").alias("_day"), *[F.col(n).alias(f"_is{n}") for n in names])
+    shown = moments.select(
+        "user_id", "event_time", "_day", *unsaid, *nothing, *[F.lit(0).alias(f"_is{name}") for name in names]
     )
-    timeline = moments.select("user_id", "event_time", "_day", *none).unionByName(rows)
+    hour = F.expr(f"unix_micros(event_time) div {HOUR_US}")
+    timeline = marked.unionByName(shown).withColumn("_hour", hour)
     is_row = F.col("_day").isNull()
-    before = Window.partitionBy("user_id").orderBy("event_time", is_row).rowsBetween(Window.unboundedPreceding, 0)
-    counts = [F.sum(f"_n_{name}").over(before).cast("int").alias(f"_n_{name}") for name in declared]
-    return timeline.select("user_id", "event_time", "_day", *counts).where(~is_row)
+    within = (
+        Window.partitionBy("user_id", "_hour")
+        .orderBy("event_time", is_row, "event_id")
+        .rowsBetween(Window.unboundedPreceding, 0)
+    )
+    placed = timeline.withColumns({name: F.sum(name).over(within) for name in names})
+    numbered = placed.join(_before_the_hour(timeline, names), on=["user_id", "_hour"], how="inner")
+    whole = {name: (F.col(name) + F.col(f"_before{name}")).cast("int") for name in names}
+    numbered = numbered.withColumns(whole)
+    return numbered.where(~is_row).select("user_id", "event_time", "_day", "_hour", *names), numbered.where(is_row)
+
+
+def _before_the_hour(timeline: DataFrame, names: list[str]) -> DataFrame:
+    """For each hour of a user the counts of all hours before it. A user has few hours, however many rows."""
+    hours = timeline.groupBy("user_id", "_hour").agg(*[F.sum(name).alias(name) for name in names])
+    earlier = Window.partitionBy("user_id").orderBy("_hour").rowsBetween(Window.unboundedPreceding, -1)
+    sums = [F.coalesce(F.sum(name).over(earlier), F.lit(0)).alias(f"_before{name}") for name in names]
+    return hours.select("user_id", "_hour", *sums)
+
+
+def _chunk_of(name: str, sequence: Sequence) -> Column:
+    """Row numbers begin with 1: chunk 0 has the rows 1 .. last."""
+    return F.expr(f"(`{_count(name)}` - 1) div {sequence.last}")
+
+
+def _chunks(name: str, sequence: Sequence, known: DataFrame, vocabulary: DataFrame) -> DataFrame:
+    """`_chunk` and, as array `_<name>`, the rows of the chunk before it and its own, in order."""
+    coded = with_code(known.where(F.col(f"_is{_count(name)}") == 1), F.col(f"_text_{name}"), vocabulary, "code")
+    own = _chunk_of(name, sequence)
+    row = F.struct(
+        F.col(_count(name)).alias("number"), F.col("event_time").alias("available_at"), "code.id", "code.first_dt"
+    )
+    placed = coded.select("user_id", row.alias("row"), F.explode(F.array(own, own + 1)).alias("_chunk"))
+    return placed.groupBy("user_id", "_chunk").agg(F.sort_array(F.collect_list("row")).alias(f"_{name}"))
 
 
 def _latest(name: str, sequence: Sequence) -> Column:
     begin = shifted(F.col("event_time"), -sequence.window_days * DAY_US)
-    count, day, unknown = F.col(f"_n_{name}"), F.col("_day"), F.lit(UNKNOWN_ID)
-    last = F.slice(f"_{name}", F.greatest(count - sequence.last + 1, F.lit(1)), F.least(count, F.lit(sequence.last)))
-    recent = F.filter(last, lambda row: row["available_at"] >= begin)
+    oldest, day, unknown = F.col(_count(name)) - sequence.last, F.col("_day"), F.lit(UNKNOWN_ID)
+    recent = F.filter(
+        f"_{name}",
+        lambda row: row["number"].between(oldest + 1, F.col(_count(name))) & (row["available_at"] >= begin),
+    )
     ids = F.transform(recent, lambda row: F.when(row["first_dt"] < day, row["id"]).otherwise(unknown))
     return F.coalesce(ids, F.array().cast("array<int>"))

@@ -203,15 +203,19 @@ def _arrived(config: Config) -> Column:
 
 
 def _without_duplicates(lines: DataFrame, earlier: DataFrame | None) -> DataFrame:
-    """Of the good lines with one event_id the first stays: smallest (available_at, xxh64 of the line, the line)."""
+    """Of the good lines with one event_id the first stays: smallest (available_at, xxh64 of the line, the line).
+
+    A line without an id is not good; a text of its own, which no id is, keeps such lines from coming together.
+    """
     good, bytes_ = F.col("fate").isNull(), F.col("line")
-    order = Window.partitionBy(f"{VALUE}event_id").orderBy(~good, "available_at", F.xxhash64(bytes_), bytes_)
+    alone = F.concat(F.lit("\0"), F.hex(F.xxhash64(bytes_)))
+    order = Window.partitionBy("_id").orderBy(~good, "available_at", F.xxhash64(bytes_), bytes_)
     again = good & (F.row_number().over(order) > 1)
     fate = F.coalesce(F.col("fate"), F.when(again, F.lit(DUPLICATE)))
-    ranked = lines.withColumn("fate", fate)
+    ranked = lines.withColumn("_id", F.coalesce(F.col(f"{VALUE}event_id"), alone)).withColumn("fate", fate)
     if earlier is not None:
-        seen = earlier.select(F.col("event_id").alias(f"{VALUE}event_id"), F.lit(True).alias("_seen")).distinct()
-        ranked = ranked.join(seen, on=f"{VALUE}event_id", how="left")
+        seen = earlier.select(F.col("event_id").alias("_id"), F.lit(True).alias("_seen")).distinct()
+        ranked = ranked.join(seen, on="_id", how="left")
         ranked = ranked.withColumn("fate", F.coalesce(F.col("fate"), F.when(F.col("_seen"), F.lit(DUPLICATE))))
     return ranked.withColumn("fate", F.coalesce(F.col("fate"), F.lit(KEPT)))
 
