@@ -21,11 +21,11 @@ def run_step(name: str, description: str | None, days: str) -> NoReturn:
     arguments.add_argument("--new-generation", action="store_true", help="allow an older vocabulary to be built again")
 
     def job(config: Config, parsed: argparse.Namespace) -> None:
-        from pipeline import road
+        from pipeline.table_road import step_named
 
-        chosen = days_of(parsed)
+        chosen, step = days_of(config, parsed), step_named(config, name)
         with Progress(len(chosen), name.lower()) as progress:
-            run_days(start(config, parsed.new_generation), [getattr(road, name)], chosen, progress)
+            run_days(start(config, parsed.new_generation), [step], chosen, progress)
 
     run(job, arguments)
 

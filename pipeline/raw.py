@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import BinaryIO, cast
 
@@ -53,22 +53,28 @@ class RawLogs:
         Raises MissingInput when there is none, DamagedData naming a file whose container is cut or corrupt.
         """
         source = self._config.sources[name]
-        pattern = self.pattern(source, day)
+        found = self.at(name, self.pattern(source, day), "path")
+        return found if source.has_day else replace(found, arrived=self._last_arrivals(source, found.paths))
+
+    def at(self, name: str, pattern: str, key: str) -> Outside:
+        """The files of source `name` that match a full pattern, which `$.sources.<name>.<key>` says."""
         folder = pattern.rpartition("/")[0]
         if "*" not in folder and has_manifest(folder):
             return self._published(name, folder)
         paths = tuple(path for path in files_at(pattern).glob(pattern) if not _is_hidden(path))
         if not paths:
-            raise MissingInput(f"no raw files of source {name!r}: nothing matches {pattern} ($.sources.{name}.path)")
+            raise MissingInput(f"no raw files of source {name!r}: nothing matches {pattern} ($.sources.{name}.{key})")
         entries = self._look(paths)
         digest = hashlib.sha256("".join(entry.sha256 for entry in entries).encode()).hexdigest()
         lines, size = (sum(getattr(entry, what) for entry in entries) for what in ("rows", "bytes"))
-        arrived = {} if source.has_day else self._last_arrivals(source, paths)
-        return Outside(f"raw/{name}", paths, "collected", digest, lines, size, arrived)
+        return Outside(f"raw/{name}", paths, "collected", digest, lines, size)
 
     def pattern(self, source: Source, day: Day) -> str:
         """The shell pattern of a source's files on a day, as a full path."""
-        path = source.path.replace("{dt}", str(day))
+        return self.full(source.path.replace("{dt}", str(day)))
+
+    def full(self, path: str) -> str:
+        """A path of the config as a full one: a relative path is taken from the product's folder."""
         return path if path.startswith("/") or "://" in path else self._warehouse.path(path)
 
     @staticmethod

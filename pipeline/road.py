@@ -19,6 +19,7 @@ from pipeline.config import Config, Vocabulary
 from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
 from pipeline.errors import DamagedData, MissingInput, Refused
 from pipeline.features import features_digest, vocabulary_names
+from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_daily import build_daily
@@ -122,6 +123,8 @@ def _clean_writes(config: Config) -> tuple[Dataset, ...]:
 
 
 def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    key = pii_key(config)
+    _check_pii_key(config, key, tables)
     raw = {
         name: replace(raw_lines(tables.spark, files.paths, config.sources[name]), arrived=files.arrived)
         for name, files in zip(_used_sources(config), outside, strict=True)
@@ -129,26 +132,37 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     roles = {config.datasets.events: "earlier_events"}
     roles |= {source: f"earlier_{entity}" for entity, source in config.datasets.attributes.items()}
     earlier = {source: table for source, role in roles.items() if (table := tables.table(role)) is not None}
-    cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"))
+    cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"), key)
     accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
     for row in cleaned.accounting.collect():
         accounting[row["source"]][row["fate"]] = int(row["lines"])
-    _check_accounting(config, accounting, dict(zip(raw, outside, strict=True)))
+    check_accounting(config, accounting, dict(zip(raw, outside, strict=True)))
     made = {"events": cleaned.events, "quarantine": cleaned.quarantine}
     made |= {f"attributes/{entity}": table for entity, table in cleaned.attributes.items()}
     if cleaned.rooms is not None:
         made["rooms"] = cleaned.rooms
-    return Output(made, {"accounting": accounting}, cleaned.release)
+    return Output(made, {"accounting": accounting, "pii_key": fingerprint(key)}, cleaned.release)
 
 
-def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
+def _check_pii_key(config: Config, key: bytes | None, tables: Tables) -> None:
+    """The same person has one hash on all days, or is several."""
+    ours = fingerprint(key)
+    if any(extra.get("pii_key") != ours for extra in tables.extras("earlier_events")):
+        again = config.command("backfill", FROM=config.product.first_day, TO="...")
+        raise Refused(
+            "the days before were hashed with another key ($.clean.pii_key_file) or without one, so every id would be "
+            f"new. Give the old key back, or build all days again: {again}"
+        )
+
+
+def check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
     """Every delivered line has exactly one fate, and no rule rejects more than its budget."""
     faults = []
     for source, fates in accounting.items():
         lines = sum(fates.values())
         if config.sources[source].has_day and lines != raw[source].lines:
             raise DamagedData(f"source {source!r}: {raw[source].lines} lines were delivered, {lines} are accounted for")
-        counted = lines - fates.get("blank", 0) - fates.get("header", 0)
+        counted = lines - sum(fates.get(fate, 0) for fate in ("blank", "header", "comment"))
         for rule, budget in config.clean.budgets.items():
             rejected = fates.get(rule, 0)
             if rejected > budget * counted:
@@ -161,8 +175,8 @@ def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]
 
 
 CLEAN = Step(
-    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", *CLOCKS),
-    _clean_reads, _clean_writes, _clean, _clean_outside,
+    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", "pipeline.pii", *CLOCKS),
+    _clean_reads, _clean_writes, _clean, _clean_outside, lambda config: fingerprint(pii_key(config)),
 )  # fmt: skip
 
 
@@ -291,7 +305,7 @@ def _history_days(config: Config, first_us: int, day: Day) -> tuple[Day, ...]:
 
 def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
     first, zone = config.product.first_day, config.product.zone
-    mature_us = max(label.mature_after_s for label in config.labels.values()) * 1_000_000
+    mature_us = max(label.mature_after_s for label in config.event_labels.values()) * 1_000_000
     exposed_from = day_start_us(day, zone) - mature_us
     exposed_days = tuple(days_between(day_of_us(exposed_from, zone), day, first))
     served = _profile_days(config, exposed_from, day_start_us(add_days(day, 1), zone) - mature_us)

@@ -83,6 +83,12 @@ class Tables:
             raise MissingInput(f"input {role!r} has no day to read")
         return table
 
+    def extras(self, role: str) -> list[Mapping[str, Any]]:
+        """What the manifests of an input say besides, by day."""
+        chosen = self._inputs.get(role)
+        folders = [] if chosen is None else [self._warehouse.folder(chosen.dataset.name, day) for day in chosen.days]
+        return [read_manifest(folder).extra for folder in folders]
+
     def _day(self, dataset: Dataset, day: Day, day_column: str | None) -> DataFrame:
         table = read_table(self.spark, self._warehouse.folder(dataset.name, day), dataset.columns)
         return table if day_column is None else table.withColumn(day_column, F.lit(day))

@@ -30,6 +30,7 @@ SETTINGS = {
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",  # our manifest commits
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.ui.showConsoleProgress": "false",  # our own progress line says more
+    "spark.sql.redaction.string.regex": "(?i)(0x|x')?[0-9a-f]{128}'?",  # blocks of a key (pipeline.pii), in plans
 }
 LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",  # a local session serves nobody else

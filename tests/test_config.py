@@ -147,7 +147,7 @@ CSV = {
         ("clean.budgets.malfrmed", 0.1, "$.clean.budgets.malfrmed: must be one of ['bad_type', "),
         ("clean.budgets.malfrmed", 0.1, "got rule 'malfrmed'; did you mean 'malformed'?"),
         ("vocabularies.user_ids", {}, "got vocabulary 'user_ids'; did you mean 'user_id'?: those are what the "),
-        ("clean.bots.event", "exposur", "$.clean.bots.event: must be one of ['comment', 'enter', 'exit', 'exposure', "),
+        ("clean.bots.rate.event", "exposur", "$.clean.bots.rate.event: must be one of ['comment', 'enter', 'exit', "),
         ("labels.enter.of", "exposur", "$.labels.enter.of: must be one of ["),
         ("labels.enter.event", "entr", "$.labels.enter.event: must be one of ["),
         ("features.user.x", {"count": "entr"}, "$.features.user.x.count: must be one of ["),
@@ -225,7 +225,7 @@ def test_faults_between_tables_are_told_at_once(tables: dict[str, Any]) -> None:
 def test_without_declared_values_any_event_type_may_come(tables: dict[str, Any]) -> None:
     set_at(tables, f"{EVENTS}.event_type.values", None)
     set_at(tables, "labels.enter.event", "entr")
-    assert parse_config(tables).labels["enter"].event == "entr"
+    assert parse_config(tables).event_labels["enter"].event == "entr"
 
 
 @pytest.mark.parametrize(

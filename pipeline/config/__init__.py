@@ -6,6 +6,7 @@ defaults stand here. Objects are frozen. Units are in the names.
 
 from pipeline.config.cleaning import RULE_IDS as RULE_IDS
 from pipeline.config.features import HOUR as HOUR
+from pipeline.config.features import ColumnLabel as ColumnLabel
 from pipeline.config.features import Cross as Cross
 from pipeline.config.features import Feature as Feature
 from pipeline.config.features import Features as Features
@@ -18,6 +19,12 @@ from pipeline.config.product import Config as Config
 from pipeline.config.sources import Column as Column
 from pipeline.config.sources import Source as Source
 from pipeline.config.table import WRITTEN as WRITTEN
+from pipeline.config.table_sources import ColumnSplit as ColumnSplit
+from pipeline.config.table_sources import FileSplit as FileSplit
+from pipeline.config.table_sources import ImageFiles as ImageFiles
+from pipeline.config.table_sources import LeaveOneOut as LeaveOneOut
+from pipeline.config.table_sources import RandomSplit as RandomSplit
+from pipeline.config.table_sources import TableSource as TableSource
 from pipeline.config.training import Rule as Rule
 from pipeline.config.training import Schedule as Schedule
 from pipeline.config.training import Threshold as Threshold

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table
+from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table, one_of
 
 Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
 """`enter` counts events of that type; `watch.duration_ms` sums that column over them."""
 
 KINDS = (
     "column", "attribute", "sql", "count", "sum", "rate", "share", "distinct", "decay", "top", "last", "since",
-    "since_first",
+    "since_first", "image",
 )  # fmt: skip
 SETTINGS = {
     "by": ("count", "sum", "rate", "share", "distinct", "decay", "top", "last"),
@@ -50,6 +50,37 @@ class Label(Table):
         return self
 
 
+ONE = ("1",)
+
+
+class ColumnLabel(Table):
+    """A label that a column of a table says: 1 or 0, or with `classes` the number of a class."""
+
+    column: Name
+    positive: tuple[str, ...] = Field(default=ONE, min_length=1)
+    """Texts of the column that mean 1."""
+    negative: tuple[str, ...] = ()
+    """Texts of the column that mean 0. Where none is given: "0" beside `positive` = ["1"], else every other text."""
+    classes: Annotated[int, Field(ge=2)] | None = None
+    """The column holds the whole numbers from 0 up to this one, without it."""
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ColumnLabel:
+        if self.classes is not None and (self.positive != ONE or self.negative):
+            raise ValueError("`positive` and `negative` mean nothing beside `classes`: leave them out")
+        if both := sorted({*self.positive} & {*self.negative}):
+            raise ValueError(f"{both} cannot be positive and negative")
+        return self
+
+    @property
+    def zeros(self) -> tuple[str, ...]:
+        """Texts that mean 0; empty where every text does that is not positive."""
+        return self.negative or (("0",) if self.positive == ONE else ())
+
+
+AnyLabel = Annotated[Label | ColumnLabel, one_of(lambda given: ColumnLabel if "column" in given else Label)]
+
+
 class Profiles(Table):
     """When the profile of a day may be used."""
 
@@ -77,6 +108,7 @@ class Feature(Table):
     last          the value of `by` at the latest event of that type, as an id
     since         hours since the latest event of that type
     since_first   hours since the first one
+    image         the image of a row of an idx table
 
     `by` splits a sum: by the id or an attribute of the other entity, by a column of events, or by "hour" (of the
     event, in $.product.day_zone). count, sum, rate and decay then give that of the exposure's own value.
@@ -99,6 +131,8 @@ class Feature(Table):
     last: Name | None = None
     since: Name | None = None
     since_first: Name | None = None
+    image: Literal["image"] | None = None
+    """The image of a row of an idx table, as its bytes."""
     by: Name | None = None
     window_days: Positive = 7
     half_life_days: Positive = 7

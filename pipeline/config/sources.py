@@ -25,6 +25,8 @@ class Column(Table):
     time: tuple[Literal["epoch_s", "epoch_ms", "epoch_us", "iso"], ...] | None = Field(default=None, min_length=1)
     min: int | float | None = None
     max: int | float | None = None
+    pii: bool = False
+    """Whether it names a person: a keyed hash (`clean.pii_key_file`) stands for it in every dataset."""
 
     @field_validator("values", "time")
     @classmethod
@@ -61,6 +63,10 @@ class Column(Table):
             raise ValueError(
                 "needs exactly one of `from` (a field of the line) or `sql` (an expression over its fields)"
             )
+        if self.pii and (self.type != "string" or self.values is not None or self.time is not None):
+            raise ValueError(
+                "`pii` goes with plain text: what names a person has no `values`, `time` or type of a number"
+            )
         return self
 
 
@@ -75,10 +81,14 @@ class Source(Table):
     """Field names of a delimited file in order; read from the header when absent."""
     header: bool = Field(default_factory=lambda earlier: earlier["fields"] is None)
     """Whether the first line of a delimited file is none of its rows; so it is where `fields` is not given."""
+    comment: Annotated[str, Field(min_length=1)] | None = None
+    """A line of a delimited file that begins with it is none of its rows; such lines are counted apart."""
+    null_values: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that mean null in every column, such as "?"; the empty text always does."""
     delay_s: NotNegative = 0
     columns: dict[Name, Column]
 
-    @field_validator("separator", "fields", "header")
+    @field_validator("separator", "fields", "header", "comment")
     @classmethod
     def _of_delimited_text(cls, given: Any, info: ValidationInfo) -> Any:
         if given is None or info.context != WRITTEN:
@@ -104,8 +114,13 @@ class Source(Table):
 
 
 class Datasets(Table):
-    """Which source fills which dataset."""
+    """Which source fills which dataset. A product has either `events` or `rows`."""
 
-    events: Name
+    events: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*)?$")] = ""
+    """The source of kind "events" whose lines are the events; empty in a product of a table."""
+    rows: Name | None = None
+    """The source of kind "table" whose lines are the labelled rows."""
+    user: Name | None = None
+    """The column that says whose a row is: GAUC compares within it. Without one each row is a user of its own."""
     attributes: dict[Literal["user", "item"], Name] = Field(default={})
     rooms: Name | None = None

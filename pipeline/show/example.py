@@ -83,12 +83,12 @@ def _nowhere(published: Published, dataset: str, example_id: str, day: Day) -> s
         similar = published.similar(dataset, day, "example_id", example_id)
         likeness = "" if similar is None else f"; ids look like {similar!r}"
         return f"{missing}, and no event of the days around it has that id{likeness}"
-    event, exposure = events[0], config.labels[config.training.label].of
+    event, exposure = events[0], config.event_labels[config.training.label].of
     if event["event_type"] != exposure:
         return f"{missing}: the event is of type {event['event_type']!r}, examples are made of {exposure!r}"
     if event["bot_rule"] is not None:
         return f"{missing}: the event is a bot's (rule {event['bot_rule']!r}), and bots make no examples"
-    longest = max(label.mature_after_s for label in config.labels.values())
+    longest = max(label.mature_after_s for label in config.event_labels.values())
     matures = published.local_day(event["event_time"] + datetime.timedelta(seconds=longest))
     if matures == day:
         return f"{missing}: the event is there, but it arrived later than that day, or has no user or item"

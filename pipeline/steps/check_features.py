@@ -24,6 +24,8 @@ LARGEST_SUMMED = 10**10
 
 def check_features(config: Config) -> None:
     """Raise ConfigError with every feature, sequence and label that names something which is not there."""
+    if config.table is not None:
+        return  # what a feature of a row may name is checked with the config
     _refuse([*_entities(config), *_context(config), *_sequences(config), *_labels(config)])
 
 
@@ -68,7 +70,9 @@ def event_columns(config: Config) -> schemas.Columns:
 
 
 def _declared(config: Config) -> schemas.Columns:
-    """Those of event_columns() that the source of events fills: the others are null in every row."""
+    """Columns of a row of a table, or those of event_columns() that the source of events fills: the others are null."""
+    if config.table is not None:
+        return schemas.rows(config)
     declared = config.sources[config.datasets.events].columns
     return {name: type_ for name, type_ in event_columns(config).items() if name in declared}
 
@@ -147,9 +151,9 @@ def _sequences(config: Config) -> Iterator[str]:
 
 
 def _labels(config: Config) -> Iterator[str]:
-    exposure = config.labels[config.training.label].of
+    exposure = config.event_labels[config.training.label].of
     known = _declared(config)
-    for name, label in config.labels.items():
+    for name, label in config.event_labels.items():
         if label.of != exposure:
             yield f"$.labels.{name}.of is {label.of!r}, but examples are made of {exposure!r} (the training label's)"
         for column in label.match:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from pipeline.config import load_config
 from pipeline.days import add_days
-from pipeline.errors import MissingInput
+from pipeline.errors import ConfigError, MissingInput
 from pipeline.show import as_json, as_text, show_example, show_profile
 from pipeline.show.published import Published
 from pipeline.storage import data_files
@@ -177,3 +178,9 @@ def test_the_job_ends_with_one_message_where_nothing_is_published(tmp_path: Path
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "is not published, nor is any other day" in ended.stderr
     assert "Build it first: make backfill FROM=2026-01-01 TO=2026-01-07" in ended.stderr
+
+
+def test_a_product_of_a_table_has_nothing_to_show() -> None:
+    config = load_config(ROOT / "conf" / "adult.toml")
+    with pytest.raises(ConfigError, match="is made of rows of a table: there are no profiles"):
+        Published(config)

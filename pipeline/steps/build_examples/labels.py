@@ -15,7 +15,7 @@ def with_labels(config: Config, exposures: DataFrame, events: DataFrame) -> Data
     Positive when an event of the label's type with equal `match` columns has event_time in (t, t + within_s] and
     available_at <= t + mature_after_s. A null matches nothing. The underscore keeps labels away from `sql` features.
     """
-    for name, label in config.labels.items():
+    for name, label in config.event_labels.items():
         exposures = _with_label(exposures, events, name, label)
     return exposures
 

@@ -22,6 +22,11 @@ def text_of(column: Column, fields: str) -> SparkColumn:
     return F.nullif(F.trim(value.cast("string")), F.lit(""))
 
 
+def known_text(source: Source, text: SparkColumn) -> SparkColumn:
+    """The text of a column, null where the source says that this text means null."""
+    return F.when(~text.isin(list(source.null_values)), text) if source.null_values else text
+
+
 def value_of(column: Column, text: SparkColumn) -> SparkColumn:
     """The typed value of raw text; null when the text does not say one."""
     if column.values is not None:

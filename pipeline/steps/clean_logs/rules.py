@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -123,10 +123,10 @@ RULES = (
 )
 
 
-def verdict(context: Context) -> Column:
+def verdict(context: Context, rules: Sequence[Rule] = RULES) -> Column:
     """A struct (rule, detail) of the first rule that the line breaks, or null."""
     found = []
-    for rule in RULES:
+    for rule in rules:
         detail = rule.broken(context)
         found.append(F.when(detail.isNotNull(), F.struct(F.lit(rule.id).alias("rule"), detail.alias("detail"))))
     return F.coalesce(*found)
