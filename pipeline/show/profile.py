@@ -16,6 +16,7 @@ from pipeline.steps.measures import (
     first_events,
     last_events,
     latests,
+    priors,
     split_windows,
     windows,
 )
@@ -35,6 +36,7 @@ def show_profile(published: Published, entity: str, id_: str, day: Day) -> Row:
     distinct = {one.name: row[one.name] for one in distincts(published.config, entity)}
     fading = decays(published.config, entity)
     shown["distinct"] = distinct
+    shown["groups"] = {prior.name: row[prior.name] for prior in priors(published.config, entity)}
     shown["decay"] = {one.name: row[one.name] for one in fading if not one.by}
     shown |= {one.name: row[one.name] for one in fading if one.by}
     shown["times"] = _times(published, entity, row)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config import Config
 from pipeline.days import Day, days_between
-from pipeline.errors import MissingInput
+from pipeline.errors import ConfigError, MissingInput
 from pipeline.storage import Warehouse, data_files, files_at, has_manifest
 
 Row = dict[str, Any]
@@ -21,6 +21,10 @@ class Published:
     """The datasets of one product."""
 
     def __init__(self, config: Config) -> None:
+        """Raises ConfigError for a product of a table: its rows are the examples, and it has no profiles."""
+        if config.table is not None:
+            name = config.product.name
+            raise ConfigError(f"product {name!r} is made of rows of a table: there are no profiles or events to show")
         self.config, self.warehouse = config, Warehouse.of(config)
 
     def has(self, dataset: str, day: Day) -> bool:

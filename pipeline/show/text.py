@@ -33,7 +33,7 @@ def as_text(shown: dict[str, Any]) -> str:
             parts.append(
                 "\n".join([name, *("  " + line for line in _table(value, len(value) if name in WHOLE else MOST_ROWS))])
             )
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _is_table(value: Any) -> bool:

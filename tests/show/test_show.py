@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from pipeline.config import load_config
 from pipeline.days import add_days
-from pipeline.errors import MissingInput
+from pipeline.errors import ConfigError, MissingInput
 from pipeline.show import as_json, as_text, show_example, show_profile
 from pipeline.show.published import Published
 from pipeline.storage import data_files
@@ -166,7 +167,7 @@ def test_a_table_ends_where_the_screen_would() -> None:
     assert lines[:6] == ["id    x", "half  0.5", "", "rows", "  a   b", "  0   -"]
     assert lines[-1] == "  ... and 10 more (--json shows all)"
     assert as_text({"ids": list(range(7))}) == "ids  0, 1, 2, 3, 4, ... (7)"
-    assert len(as_text({"features": [{"a": n} for n in range(30)]}).splitlines()) == 33
+    assert len(as_text({"features": [{"a": n} for n in range(30)]}).splitlines()) == 32
 
 
 @pytest.mark.parametrize("what", ["user", "example"])
@@ -177,3 +178,9 @@ def test_the_job_ends_with_one_message_where_nothing_is_published(tmp_path: Path
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "is not published, nor is any other day" in ended.stderr
     assert "Build it first: make backfill FROM=2026-01-01 TO=2026-01-07" in ended.stderr
+
+
+def test_a_product_of_a_table_has_nothing_to_show() -> None:
+    config = load_config(ROOT / "conf" / "adult.toml")
+    with pytest.raises(ConfigError, match="is made of rows of a table: there are no profiles"):
+        Published(config)
