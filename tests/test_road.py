@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs.explain import planned, unjustified
+from jobs.steps import STEPS
 from pipeline import road
 from pipeline.artifact import load_artifact, load_golden
 from pipeline.config import Config, load_config
@@ -168,6 +170,22 @@ def test_the_summary_counts_what_was_published(built: Built) -> None:
     assert numbers["quarantined"] == sum(numbers["quarantined_by_rule"].values())
     assert numbers["events_kept"] == sum(built.rows("events", day).num_rows for day in built.days)
     assert built.trained.version in text
+
+
+def test_no_step_has_a_plan_that_its_rows_should_not_meet(built: Built) -> None:
+    """Planned from what is published; what a step reads is what the manifests say, and planning publishes nothing."""
+    day = built.days[-1]
+    before = read_manifest(built.runner.warehouse.folder("events", day))
+    for name in STEPS:
+        plan, sizes = planned(built.runner, name, day)
+        assert unjustified(name, plan.counts) == []
+        assert plan.counts["shuffles"] > 0
+        read = {path for scan in plan.scans for path in scan}
+        assert sum(sizes.get(path, (0, 0))[0] for path in read) > 0
+        if name not in ("clean_logs", "recommend"):
+            assert read <= sizes.keys()
+    assert planned(built.runner, "recommend", day)[0].counts["python udfs"] == 1
+    assert read_manifest(built.runner.warehouse.folder("events", day)) == before
 
 
 def test_a_folder_of_other_logs_is_not_emptied(built: Built, tmp_path: Path) -> None:
