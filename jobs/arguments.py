@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from pipeline.config import Config, load_config
 from pipeline.days import Day, day_range
-from pipeline.errors import PipelineError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.spark_errors import in_a_line, known
 
 Job = Callable[[Config, argparse.Namespace], None]
@@ -26,7 +26,9 @@ def parser(description: str, days: str = "") -> argparse.ArgumentParser:
         "--conf", default="conf/live.toml", metavar="TOML", help="the product's config (default: %(default)s)"
     )
     if days:
-        result.add_argument("--dt", required=True, metavar="DAY[..DAY]", help=days)
+        result.add_argument(
+            "--dt", metavar="DAY[..DAY]", help=f"{days}; a product of a table has one day and needs none"
+        )
     result.add_argument(
         "--set",
         action="append",
@@ -38,9 +40,19 @@ def parser(description: str, days: str = "") -> argparse.ArgumentParser:
     return result
 
 
-def days_of(arguments: argparse.Namespace) -> list[Day]:
-    """The days that `--dt` names."""
-    return day_range(arguments.dt)
+def days_of(config: Config, arguments: argparse.Namespace) -> list[Day]:
+    """The days that `--dt` names; of a product of a table its only one, whether named or not."""
+    if config.table is None:
+        if arguments.dt is None:
+            raise ConfigError("the following arguments are required: --dt")
+        return day_range(arguments.dt)
+    first = config.product.first_day
+    if arguments.dt is not None and day_range(arguments.dt) != [first]:
+        raise ConfigError(
+            f"--dt {arguments.dt}: {config.product.name!r} is a table of rows, which has one day, {first} "
+            "($.product.first_day); leave --dt out"
+        )
+    return [first]
 
 
 def positive(text: str) -> int:

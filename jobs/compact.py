@@ -17,7 +17,7 @@ def compact_days(config: Config, parsed: argparse.Namespace) -> None:
     from pipeline.compaction import compact
     from pipeline.session import build_session
 
-    days = days_of(parsed)
+    days = days_of(config, parsed)
     with Progress(len(days), "compact") as progress:
         spark = build_session(config.product.name)
         for day in days:

@@ -36,9 +36,9 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
     """A table for each day, and the plans where they are asked for."""
     runner = start(config)
     faults: list[str] = []
-    for day in days_of(parsed):
+    for day in days_of(config, parsed):
         rows: list[tuple[str, ...]] = [HEADER]
-        for name in [parsed.step] if parsed.step else STEPS:
+        for name in [parsed.step] if parsed.step else _steps(config):
             try:
                 plan, sizes = planned(runner, name, day)
             except MissingInput as error:
@@ -55,12 +55,16 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
         raise PipelineError("; ".join(faults) + ". Join on a key, or use a built-in function of Spark")
 
 
+def _steps(config: Config) -> Sequence[str]:
+    return tuple(STEPS) if config.table is None else ("clean_logs", "build_vocab", "build_examples")
+
+
 def planned(runner: Runner, name: str, day: Day) -> tuple[QueryPlan, Sizes]:
     """A step's plan for a day, and rows and bytes of each file that it may read."""
-    from pipeline import road
     from pipeline.query_plan import query_plan
+    from pipeline.table_road import step_named
 
-    plan = runner.plan(getattr(road, STEPS[name]), day)
+    plan = runner.plan(step_named(runner.config, STEPS[name]), day)
     try:
         return query_plan(plan.output.tables.values()), _sizes(plan, runner.warehouse)
     finally:

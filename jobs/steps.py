@@ -21,6 +21,7 @@ STEPS = {
     "build_profiles": "PROFILES",
     "build_vocab": "VOCAB",
     "build_examples": "EXAMPLES",
+    "build_statistics": "STATISTICS",
     "recommend": "RECOMMEND",
 }
 """Each step's job and its name in pipeline.road."""
@@ -52,12 +53,12 @@ def step_parser(description: str, days: str) -> argparse.ArgumentParser:
 
 def run_one_step(config: Config, parsed: argparse.Namespace, job_name: str) -> None:
     """One step on every day of --dt; the way out of a failure is the same command again."""
-    from pipeline import road
+    from pipeline.table_road import step_named
 
-    days = days_of(parsed)
+    days, step = days_of(config, parsed), step_named(config, STEPS[job_name])
     with Progress(len(days), job_name) as progress:
         runner = start(config, parsed.new_generation)
-        run_days(runner, [getattr(road, STEPS[job_name])], days, progress, parsed.at_once)
+        run_days(runner, [step], days, progress, parsed.at_once)
 
 
 def start(config: Config, new_generation: bool = False) -> Runner:
@@ -96,7 +97,8 @@ def _report(config: Config, progress: Progress, outcome: Outcome) -> None:
 
     rows = {name.replace("/", "_"): manifest.rows for name, manifest in outcome.manifests.items()}
     state = "unchanged" if outcome.skipped else "built"
-    progress.log(outcome.step, dt=outcome.day, state=state, seconds=round(outcome.seconds, 1), **rows)
+    found = {"found": outcome.found} if outcome.found else {}
+    progress.log(outcome.step, dt=outcome.day, state=state, seconds=round(outcome.seconds, 1), **rows, **found)
     for name, manifest in outcome.manifests.items():
         if not outcome.skipped and has_small_files(manifest):
             command = config.command("compact", DATASET=name, DT=outcome.day)

@@ -14,7 +14,7 @@ def train_days(config: Config, parsed: argparse.Namespace) -> None:
     """One training for each day of the range."""
     from pipeline.training import train
 
-    days = days_of(parsed)
+    days = days_of(config, parsed)
     with Progress(len(days), "train") as progress:
         for day in days:
             result = train(config, Warehouse.of(config), day, progress)

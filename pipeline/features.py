@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pipeline.config import Config, Cross, Feature, Features, Sequence
 
-Kind = Literal["id", "number", "rate", "sequence", "cross"]
+Kind = Literal["id", "number", "rate", "sequence", "cross", "image"]
 
+COUNTERPART = {"user": "item", "item": "user"}
+"""Whose values the sums of an entity are split by."""
 PAD_ID, NULL_ID, UNKNOWN_ID, FIRST_ID = 0, 1, 2, 3
 """Encoded ids: padding, null, unknown to the vocabulary; its values begin at 3."""
 
@@ -30,8 +32,13 @@ class FeatureSpec:
     id        `name` int32                                     embedding of vocabulary `vocabulary`
     number    `name` float32, null = unknown                   log1p if `log`, standardized; or embedded by `edges`
     rate      `name__num`, `name__den` float32, 0 when cold    (num + prior * smoothing) / (den + smoothing)
-    sequence  `name` list<int32>, newest last                  mean of the embeddings of `vocabulary`
+              grouped: also `name__prior_num`, `__prior_den`   with the same formula for the prior, from that of all
+    sequence  `name` list<int32>, newest last (of `top`        mean of the embeddings of `vocabulary`
+              the greatest first)
     cross     none; reads the id columns in `of`               (a * 1000003 + b) mod buckets, wide part only
+    image     `name` binary, `shape` bytes, row after row      none yet; for a loader: uint8 [n, rows, columns], / 255
+
+    An image stays bytes in the examples: a quarter of the size of float32, and exact.
     """
 
     name: str
@@ -40,16 +47,21 @@ class FeatureSpec:
     edges: tuple[float, ...] | None = None
     log: bool = False
     smoothing: float | None = None
+    grouped: bool = False
     length: int | None = None
     of: tuple[str, str] | None = None
     buckets: int | None = None
+    shape: tuple[int, int] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of `examples` that carry it."""
         if self.kind == "cross":
             return ()
-        return (f"{self.name}__num", f"{self.name}__den") if self.kind == "rate" else (self.name,)
+        if self.kind == "rate":
+            parts = ("num", "den", "prior_num", "prior_den") if self.grouped else ("num", "den")
+            return tuple(f"{self.name}__{part}" for part in parts)
+        return (self.name,)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object, absent fields left out."""
@@ -67,7 +79,7 @@ def feature_specs(config: Config) -> tuple[FeatureSpec, ...]:
     features = config.features
     specs: list[FeatureSpec] = []
     for group, declared in (("user", features.user), ("item", features.item), ("context", features.context)):
-        specs += [_scalar(group, name, feature) for name, feature in declared.items()]
+        specs += [_scalar(config, group, name, feature) for name, feature in declared.items()]
     specs += [_sequence(name, sequence) for name, sequence in features.sequence.items()]
     specs += [_cross(features, name, cross) for name, cross in features.cross.items()]
     return tuple(specs)
@@ -89,15 +101,45 @@ def vocabulary_names(config: Config) -> tuple[str, ...]:
     return tuple(sorted({spec.vocabulary for spec in feature_specs(config) if spec.vocabulary is not None}))
 
 
-def _scalar(group: str, name: str, feature: Feature) -> FeatureSpec:
+def attribute_vocabularies(config: Config) -> dict[str, tuple[str, str]]:
+    """Vocabulary -> (entity, attribute) whose statements fill it; events fill the others."""
+    found = {}
+    for group in COUNTERPART:
+        for feature in getattr(config.features, group).values():
+            if feature.attribute is not None:
+                found[f"{group}_{feature.attribute}"] = (group, feature.attribute)
+            if feature.by is not None and _is_attribute(config, COUNTERPART[group], feature.by):
+                found[f"{COUNTERPART[group]}_{feature.by}"] = (COUNTERPART[group], feature.by)
+    return found
+
+
+def _split_vocabulary(config: Config, group: str, by: str) -> str:
+    return f"{COUNTERPART[group]}_{by}" if _is_attribute(config, COUNTERPART[group], by) else by
+
+
+def _is_attribute(config: Config, entity: str, name: str) -> bool:
+    """Whether a source says that of an entity: its id and clocks, and what events say, are no attributes."""
+    source = {str(known): source for known, source in config.datasets.attributes.items()}.get(entity)
+    own = (f"{entity}_id", "event_id", "event_time", "available_at")
+    return source in config.sources and name in config.sources[source].columns and name not in own
+
+
+def _scalar(config: Config, group: str, name: str, feature: Feature) -> FeatureSpec:
     full = f"{group}_{name}"
+    if feature.by is not None and feature.last is not None:
+        return FeatureSpec(full, "id", vocabulary=_split_vocabulary(config, group, feature.by))
+    if feature.by is not None and feature.top is not None:
+        vocabulary = _split_vocabulary(config, group, feature.by)
+        return FeatureSpec(full, "sequence", vocabulary=vocabulary, length=feature.k)
     if feature.column is not None:
         return FeatureSpec(full, "id", vocabulary=feature.column)
     if feature.attribute is not None and feature.edges is None:
         return FeatureSpec(full, "id", vocabulary=f"{group}_{feature.attribute}")
-    if feature.rate is not None:
-        return FeatureSpec(full, "rate", smoothing=feature.smoothing)
-    heavy_tailed = any(kind is not None for kind in (feature.count, feature.sum, feature.since))
+    if feature.image is not None:
+        return FeatureSpec(full, "image", shape=None if config.table is None else config.table.shape)
+    if feature.rate is not None or feature.share is not None:
+        return FeatureSpec(full, "rate", smoothing=feature.smoothing, grouped=feature.prior_by is not None)
+    heavy_tailed = feature.attribute is None and feature.sql is None
     return FeatureSpec(full, "number", edges=feature.edges, log=heavy_tailed and feature.edges is None)
 
 
@@ -120,5 +162,6 @@ def _id_features(features: Features) -> Iterator[tuple[str, str]]:
         for name, feature in declared.items():
             if feature.column is not None:
                 yield feature.column, f"{group}_{name}"
-            if feature.column is not None or (feature.attribute is not None and feature.edges is None):
+            said = feature.attribute is not None and feature.edges is None
+            if feature.column is not None or said or feature.last is not None:
                 yield f"{group}_{name}", f"{group}_{name}"

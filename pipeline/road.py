@@ -4,6 +4,7 @@ raw -> clean_logs -> events, quarantine, attributes, rooms
                      events -> build_daily -> build_profiles
                      events, attributes -> build_vocab
                      events, profiles, vocabularies of the day before -> build_examples -> (train)
+                     events, examples -> build_statistics -> (whether the day is refused)
                      rooms, profiles, vocabularies, model -> recommend
 """
 
@@ -20,13 +21,18 @@ from pipeline.config import Config, Vocabulary
 from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
 from pipeline.errors import DamagedData, MissingInput, Refused
 from pipeline.features import features_digest, vocabulary_names
+from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
+from pipeline.report import write_page
 from pipeline.runner import Dataset, Input, Output, Step, Tables
+from pipeline.statistics.judge import judge
+from pipeline.statistics.tell import refuse, summary_of
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
+from pipeline.steps.build_statistics import build_statistics
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
-from pipeline.steps.clean_logs import CleanLogs, clean_logs, raw_lines
+from pipeline.steps.clean_logs import NO_ROWS, CleanLogs, clean_logs, raw_lines
 from pipeline.steps.instants import DAY_US, SECOND_US
 from pipeline.steps.measures import daily_columns, profile_columns
 from pipeline.steps.recommend import candidates, score, top
@@ -34,7 +40,10 @@ from pipeline.storage import Warehouse, read_manifest, serving_version
 
 ENTITIES = ("user", "item")
 CLOCKS = ("pipeline.days", "pipeline.steps.instants")
-SHARED = (*CLOCKS, "pipeline.steps.measures", "pipeline.steps.check_features", "pipeline.features")
+SHARED = (
+    *CLOCKS, "pipeline.steps.measures", "pipeline.steps.sums", "pipeline.steps.splits",
+    "pipeline.steps.check_features", "pipeline.features",
+)  # fmt: skip
 """Modules that several steps compute with: a change there does them again."""
 
 
@@ -43,7 +52,8 @@ SHARED = (*CLOCKS, "pipeline.steps.measures", "pipeline.steps.check_features", "
 
 def events(config: Config) -> Dataset:
     """Clean events by arrival day."""
-    return Dataset("events", schemas.events(config), ("event_id",), grows=True)
+    declared = config.sources[config.datasets.events].columns
+    return Dataset("events", schemas.events(config), ("event_id",), grows=True, declared=declared)
 
 
 def quarantine(config: Config) -> Dataset:
@@ -59,7 +69,9 @@ def rooms(config: Config) -> Dataset:
 def attributes(config: Config, entity: str) -> Dataset:
     """What users or items said of themselves."""
     key = (schemas.ENTITY_ID[entity], "event_id")
-    return Dataset(f"attributes/{entity}", schemas.attributes(config, entity), key, grows=True)
+    declared = config.sources[config.datasets.attributes[entity]].columns  # type: ignore[index]
+    columns = schemas.attributes(config, entity)
+    return Dataset(f"attributes/{entity}", columns, key, grows=True, declared=declared)
 
 
 def daily(config: Config, entity: str) -> Dataset:
@@ -80,6 +92,11 @@ def vocabulary(column: str) -> Dataset:
 def examples(config: Config) -> Dataset:
     """Exposures whose last label matured on the day."""
     return Dataset(f"examples/{config.training.label}", schemas.examples(config), ("example_id",))
+
+
+def statistics(config: Config) -> Dataset:
+    """What the columns of the day look like."""
+    return Dataset("statistics", schemas.STATISTICS, ("dataset", "column"))
 
 
 def recommendations(config: Config) -> Dataset:
@@ -120,6 +137,8 @@ def _clean_writes(config: Config) -> tuple[Dataset, ...]:
 
 
 def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    key = pii_key(config)
+    _check_pii_key(config, key, tables)
     raw = {
         name: replace(raw_lines(tables.spark, files.paths, config.sources[name]), arrived=files.arrived)
         for name, files in zip(_used_sources(config), outside, strict=True)
@@ -127,13 +146,18 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     roles = {config.datasets.events: "earlier_events"}
     roles |= {source: f"earlier_{entity}" for entity, source in config.datasets.attributes.items()}
     earlier = {source: table for source, role in roles.items() if (table := tables.table(role)) is not None}
-    cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"))
+    cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"), key)
     delivered = dict(zip(raw, outside, strict=True))
     made = {"events": cleaned.events, "quarantine": cleaned.quarantine}
     made |= {f"attributes/{entity}": table for entity, table in cleaned.attributes.items()}
     if cleaned.rooms is not None:
         made["rooms"] = cleaned.rooms
-    return Output(made, check=lambda: _accounted(config, cleaned, delivered), release=cleaned.release)
+    return Output(
+        made,
+        {"pii_key": fingerprint(key)},
+        accept=lambda: _accounted(config, cleaned, delivered),
+        release=cleaned.release,
+    )
 
 
 def _accounted(config: Config, cleaned: CleanLogs, raw: Mapping[str, Outside]) -> dict[str, Any]:
@@ -141,18 +165,29 @@ def _accounted(config: Config, cleaned: CleanLogs, raw: Mapping[str, Outside]) -
     accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
     for row in cleaned.accounting.collect():
         accounting[row["source"]][row["fate"]] = int(row["lines"])
-    _check_accounting(config, accounting, raw)
+    check_accounting(config, accounting, raw)
     return {"accounting": accounting}
 
 
-def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
+def _check_pii_key(config: Config, key: bytes | None, tables: Tables) -> None:
+    """The same person has one hash on all days, or is several."""
+    ours = fingerprint(key)
+    if any(extra.get("pii_key") != ours for extra in tables.extras("earlier_events")):
+        again = config.command("backfill", FROM=config.product.first_day, TO="...")
+        raise Refused(
+            "the days before were hashed with another key ($.clean.pii_key_file) or without one, so every id would be "
+            f"new. Give the old key back, or build all days again: {again}"
+        )
+
+
+def check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]], raw: Mapping[str, Outside]) -> None:
     """Every delivered line has exactly one fate, and no rule rejects more than its budget."""
     faults = []
     for source, fates in accounting.items():
         lines = sum(fates.values())
         if config.sources[source].has_day and lines != raw[source].lines:
             raise DamagedData(f"source {source!r}: {raw[source].lines} lines were delivered, {lines} are accounted for")
-        counted = lines - fates.get("blank", 0) - fates.get("header", 0)
+        counted = lines - sum(fates.get(fate, 0) for fate in NO_ROWS)
         for rule, budget in config.clean.budgets.items():
             rejected = fates.get(rule, 0)
             if rejected > budget * counted:
@@ -165,8 +200,8 @@ def _check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]
 
 
 CLEAN = Step(
-    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", *CLOCKS),
-    _clean_reads, _clean_writes, _clean, _clean_outside,
+    "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", "pipeline.pii", *CLOCKS),
+    _clean_reads, _clean_writes, _clean, _clean_outside, lambda config: fingerprint(pii_key(config)),
 )  # fmt: skip
 
 
@@ -230,7 +265,7 @@ def _profiles(config: Config, day: Day, tables: Tables, outside: Sequence[Outsid
         said = tables.table(f"attributes_{entity}")
         snapshot = None if said is None else attribute_snapshot(config, entity, previous, said)
         made[f"profiles/{entity}"] = build_profiles(
-            config, day, entity, previous, snapshot, tables.expect(f"daily_{entity}")
+            config, day, entity, previous, snapshot, tables.expect(f"daily_{entity}", "dt")
         )
     return Output(made)
 
@@ -293,15 +328,24 @@ def _history_days(config: Config, first_us: int, day: Day) -> tuple[Day, ...]:
     return tuple(days_between(begin, day, config.product.first_day))
 
 
+def _mature_us(config: Config) -> int:
+    return max(label.mature_after_s for label in config.event_labels.values()) * SECOND_US
+
+
+def _exposed(config: Config, day: Day) -> Input:
+    """The events from the first exposure whose labels mature on the day to the end of the day."""
+    zone = config.product.zone
+    first = day_of_us(day_start_us(day, zone) - _mature_us(config), zone)
+    return Input(events(config), tuple(days_between(first, day, config.product.first_day)))
+
+
 def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
-    first, zone = config.product.first_day, config.product.zone
-    mature_us = max(label.mature_after_s for label in config.labels.values()) * 1_000_000
+    first, zone, mature_us = config.product.first_day, config.product.zone, _mature_us(config)
     exposed_from = day_start_us(day, zone) - mature_us
-    exposed_days = tuple(days_between(day_of_us(exposed_from, zone), day, first))
     served = _profile_days(config, exposed_from, day_start_us(add_days(day, 1), zone) - mature_us)
     known = tuple(days_between(add_days(day, -1), add_days(day, -1), first))
     inputs = {
-        "events": Input(events(config), exposed_days),
+        "events": _exposed(config, day),
         "history": Input(events(config), _history_days(config, exposed_from, day)),
     }
     inputs |= {f"profiles_{entity}": Input(profiles(config, entity), served) for entity in ENTITIES}
@@ -337,6 +381,36 @@ EXAMPLES = Step(
     "build_examples", ("product", "datasets", "labels", "profiles", "features", "training.label"),
     ("pipeline.steps.build_examples", *SHARED),
     _example_reads, lambda config: (examples(config),), _examples,
+)  # fmt: skip
+
+
+# ---- build_statistics ----------------------------------------------------------------------------------------------
+
+
+def _statistics(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    made = build_statistics(config, day, tables.expect("events"), tables.expect("exposed"), tables.expect("examples"))
+    return Output({"statistics": made.table}, release=made.release)
+
+
+def _check_drift(config: Config, warehouse: Warehouse, day: Day) -> str:
+    """Judge the day, write its page, and raise Refused where the verdict says so."""
+    verdict = judge(config, warehouse, day)
+    page = write_page(config, warehouse, day, {})
+    refuse(warehouse, verdict, page)
+    return summary_of(verdict)
+
+
+STATISTICS = Step(
+    "build_statistics", ("product", "datasets", "labels", "features", "training.label"),
+    (
+        "pipeline.steps.build_statistics", "pipeline.steps.build_examples", "pipeline.statistics.bins",
+        "pipeline.statistics.columns", *SHARED,
+    ),
+    lambda config, day: {
+        "events": Input(events(config), (day,)), "exposed": _exposed(config, day),
+        "examples": Input(examples(config), (day,)),
+    },
+    lambda config: (statistics(config),), _statistics, check=_check_drift, in_day_order=True,
 )  # fmt: skip
 
 
@@ -390,5 +464,5 @@ RECOMMEND = Step(
     _recommend_reads, lambda config: (recommendations(config),), _recommend, _model,
 )  # fmt: skip
 
-DATA_STEPS = (CLEAN, DAILY, PROFILES, VOCAB, EXAMPLES)
+DATA_STEPS = (CLEAN, DAILY, PROFILES, VOCAB, EXAMPLES, STATISTICS)
 """What a day of data takes, in order; training and recommending follow."""

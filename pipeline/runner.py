@@ -10,20 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline.config import Config
+from pipeline.config import Column, Config
 from pipeline.days import Day, days_between
 from pipeline.errors import ConfigError, DamagedData, MissingInput, Refused
 from pipeline.provenance import code_version, source_hash
 from pipeline.raw import Outside, RawLogs
+from pipeline.schema_changes import changes_told, column_changes
 from pipeline.schemas import Columns
 from pipeline.steps.check_features import check_features, check_sql
+from pipeline.steps.clean_logs import default_of
 from pipeline.storage import Manifest, Warehouse, data_files, digest_of, has_manifest, read_manifest
 from pipeline.tables import Publication, content_digest, publish, read_table
 
@@ -42,8 +44,15 @@ class Dataset:
     columns: Columns
     key: tuple[str, ...]
     grows: bool = False
-    """Whether a day from before a column was declared may be read: nobody said it then, so it is null. A sum that was
-    not made is no sum of nothing."""
+    """Whether a day from before a column was declared may be read: nobody said it then, so it is the column's default,
+    or null. (A sum that was not made is no sum of nothing.) Of such a dataset no column is removed or retyped."""
+    declared: Mapping[str, Column] = field(default_factory=dict)
+    """The columns of a source that it holds, by name."""
+
+    def absent(self, manifest: Manifest) -> dict[str, Column]:
+        """The columns that a published day lacks and that have a default."""
+        lacking = {name: column for name, column in self.declared.items() if name not in manifest.schema}
+        return {name: column for name, column in lacking.items() if column.default is not None}
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Output:
 
     tables: Mapping[str, DataFrame]
     extra: Mapping[str, Any] = field(default_factory=dict)
-    check: Callable[[], Mapping[str, Any]] = dict
+    accept: Callable[[], Mapping[str, Any]] = dict
     """Looks at what was made before it is published, and may refuse it; what it returns is in the manifests too."""
     release: Callable[[], None] = lambda: None
     """Gives back what the tables were computed from, once they are published."""
@@ -87,8 +96,17 @@ class Tables:
             raise MissingInput(f"input {role!r} has no day to read")
         return table
 
+    def extras(self, role: str) -> list[Mapping[str, Any]]:
+        """What the manifests of an input say besides, by day."""
+        chosen = self._inputs.get(role)
+        folders = [] if chosen is None else [self._warehouse.folder(chosen.dataset.name, day) for day in chosen.days]
+        return [read_manifest(folder).extra for folder in folders]
+
     def _day(self, dataset: Dataset, day: Day, day_column: str | None) -> DataFrame:
-        table = read_table(self.spark, self._warehouse.folder(dataset.name, day), dataset.columns)
+        folder = self._warehouse.folder(dataset.name, day)
+        absent = dataset.absent(read_manifest(folder)) if dataset.grows else {}
+        table = read_table(self.spark, folder, dataset.columns)
+        table = table.withColumns({name: default_of(column) for name, column in absent.items()})
         return table if day_column is None else table.withColumn(day_column, F.lit(day))
 
 
@@ -107,6 +125,11 @@ class Step:
     """What it reads besides datasets: raw files (cleaning), a model (recommending)."""
     settings: Callable[[Config], Any] = lambda config: None
     """What it reads of other sections, as JSON."""
+    check: Callable[[Config, Warehouse, Day], str] = lambda config, warehouse, day: ""
+    """Looks at what is published, after the step did it or was skipped, and says what it found; raises Refused to stop
+    the road. So a day that was refused is refused again, and what was refused can be looked at."""
+    in_day_order: bool = False
+    """Whether its check looks at what it published for the days before: they come first."""
     append_only: bool = False
     """Later days build on it: an older day is not built again under a newer one."""
 
@@ -129,6 +152,8 @@ class Outcome:
     skipped: bool
     seconds: float
     manifests: Mapping[str, Manifest]
+    found: str = ""
+    """What the step's check says."""
 
 
 class Runner:
@@ -143,14 +168,18 @@ class Runner:
         self._new_generation = new_generation
 
     def run(self, step: Step, day: Day) -> Outcome:
-        """Do the step for the day, or skip it when nothing it depends on has changed."""
+        """Do the step for the day, or skip it when nothing it depends on has changed; then check what is published."""
         self._refuse_before_first(day)
+        outcome = self._do(step, day)
+        return replace(outcome, found=step.check(self.config, self.warehouse, day))
+
+    def _do(self, step: Step, day: Day) -> Outcome:
         start = time.monotonic()
         inputs = step.reads(self.config, day)
         found = self._found(step, day, inputs)
         outside = step.outside(self.config, day, self._raw)
         sources = [
-            *({"path": f"{m.dataset}/dt={m.dt}", "digest": m.content_digest, "schema": m.schema_hash} for m in found),
+            *(_source(manifest, dataset) for manifest, dataset in found),
             *({"path": thing.name, "digest": thing.digest} for thing in outside),
         ]
         key = self._key(step, sources)
@@ -160,9 +189,10 @@ class Runner:
         output = self._apply(step, day, inputs, outside)
         if step.append_only:
             self._refuse_older(outputs, day, output)
-        bytes_ = sum(entry.bytes for manifest in found for entry in manifest.files) + sum(o.bytes for o in outside)
+        read = [manifest for manifest, _ in found]
+        bytes_ = sum(entry.bytes for manifest in read for entry in manifest.files) + sum(o.bytes for o in outside)
         common = Publication(
-            "", day, {}, (), files=-(-bytes_ // BYTES_PER_FILE) or 1, origin=_origin(found, outside),
+            "", day, {}, (), files=-(-bytes_ // BYTES_PER_FILE) or 1, origin=_origin(read, outside),
             inputs=tuple(sources), key=key,
         )  # fmt: skip
         manifests = self._publish(step, day, output, common)
@@ -174,7 +204,7 @@ class Runner:
         inputs = step.reads(self.config, day)
         found = self._found(step, day, inputs)
         outside = step.outside(self.config, day, self._raw)
-        return Plan(found, outside, self._apply(step, day, inputs, outside))
+        return Plan([manifest for manifest, _ in found], outside, self._apply(step, day, inputs, outside))
 
     def _apply(self, step: Step, day: Day, inputs: Mapping[str, Input], outside: Sequence[Outside]) -> Output:
         return step.apply(self.config, day, Tables(self.spark, self.warehouse, inputs), outside)
@@ -184,20 +214,32 @@ class Runner:
         if day < first:
             raise ConfigError(f"{day} is before the product's first day, {first} ($.product.first_day): it has no data")
 
-    def _found(self, step: Step, day: Day, inputs: Mapping[str, Input]) -> list[Manifest]:
+    def _found(self, step: Step, day: Day, inputs: Mapping[str, Input]) -> list[tuple[Manifest, Dataset]]:
         """The manifests of all days of all inputs. Raises MissingInput naming those that are not there, or that were
-        made with other columns than the config asks for now."""
-        found: list[Manifest] = []
+        made with other columns than the config asks for now; Refused where a source lost a column or retyped one."""
+        found: list[tuple[Manifest, Dataset]] = []
         missing: dict[tuple[str, Day], Dataset] = {}
         for entry in inputs.values():
             for input_day in entry.days:
                 if manifest := self._usable(entry.dataset, input_day):
-                    found.append(manifest)
+                    found.append((manifest, entry.dataset))
                 else:
                     missing[entry.dataset.name, input_day] = entry.dataset
+        self._refuse_changed(day, missing)
         if missing:
             raise MissingInput(self._told(step, day, missing))
         return found
+
+    def _refuse_changed(self, day: Day, missing: Mapping[tuple[str, Day], Dataset]) -> None:
+        """Raise Refused with what the config declares otherwise than the published days do."""
+        changed = {}
+        for (name, input_day), dataset in sorted(missing.items(), key=lambda entry: entry[0]):
+            folder = self.warehouse.folder(name, input_day)
+            if dataset.grows and has_manifest(folder):
+                changed[name, input_day] = column_changes(read_manifest(folder).schema, dataset.columns)
+        if changed:
+            first = min(self._first_gap(missing[place], place[1]) for place in changed)
+            raise Refused(changes_told(changed, self.config.command("backfill", FROM=first, TO=day)))
 
     def _usable(self, dataset: Dataset, day: Day) -> Manifest | None:
         """What is published there, if it has the columns that are asked for."""
@@ -282,18 +324,28 @@ class Runner:
             return publish(self.warehouse, output.tables[name], publication)
 
         try:
-            extra = {**output.extra, **output.check()}
+            extra = {**output.extra, **output.accept()}
             with ThreadPoolExecutor(4) as pool:  # the small jobs of one publish leave cores idle between them
                 return dict(zip(datasets, pool.map(one, datasets), strict=True))
         finally:
             output.release()
 
 
+def _source(manifest: Manifest, dataset: Dataset) -> dict[str, str]:
+    """What a step's key knows of a day that it reads."""
+    said = {"path": f"{manifest.dataset}/dt={manifest.dt}", "digest": manifest.content_digest}
+    said["schema"] = manifest.schema_hash
+    if absent := dataset.absent(manifest):
+        declared = {name: column.model_dump(mode="json") for name, column in absent.items()}
+        said["defaults"] = digest_of([declared, source_hash("pipeline.steps.clean_logs.columns")])
+    return said
+
+
 def _fits(manifest: Manifest, dataset: Dataset) -> bool:
     """Whether what was published has the columns that are asked for."""
     if not dataset.grows:
         return dict(manifest.schema) == dict(dataset.columns)
-    return all(manifest.schema.get(name, type_) == type_ for name, type_ in dataset.columns.items())
+    return not column_changes(manifest.schema, dataset.columns)
 
 
 def _origin(found: Sequence[Manifest], outside: Sequence[Outside]) -> str:

@@ -39,17 +39,19 @@ def tasks_of(steps: Sequence[Step], days: Iterable[Day]) -> list[Task]:
 
 
 def needs(config: Config, tasks: Sequence[Task]) -> dict[Task, set[Task]]:
-    """For each task those whose output it reads."""
+    """For each task those whose output it, or its check, reads."""
     makers = {(dataset.name, task.day): task for task in tasks for dataset in task.step.writes(config)}
-    return {
-        task: {
-            makers[entry.dataset.name, day]
-            for entry in task.step.reads(config, task.day).values()
-            for day in entry.days
-            if (entry.dataset.name, day) in makers
-        }
-        for task in tasks
-    }
+    return {task: {*_read(config, task, makers), *_before(task, tasks)} for task in tasks}
+
+
+def _read(config: Config, task: Task, makers: Mapping[tuple[str, Day], Task]) -> Iterator[Task]:
+    for entry in task.step.reads(config, task.day).values():
+        yield from (makers[entry.dataset.name, day] for day in entry.days if (entry.dataset.name, day) in makers)
+
+
+def _before(task: Task, tasks: Sequence[Task]) -> Iterator[Task]:
+    if task.step.in_day_order:
+        yield from (other for other in tasks if other.name == task.name and other.day < task.day)
 
 
 class Schedule:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.errors import ConfigError
 from pipeline.features import FeatureSpec, feature_specs
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ EXAMPLES: Columns = {  # key: example_id (the event_id of the exposure)
     "weight": "float",
 }
 
+TABLE_EXAMPLES: Columns = {  # key: example_id (the row_id of a row of a table)
+    "example_id": "string",
+    "user_id": "string",
+    "weight": "float",
+}
+
 RECOMMENDATIONS: Columns = {  # key: (user_id, rank)
     "user_id": "string",
     "rank": "int",
@@ -70,6 +77,25 @@ RECOMMENDATIONS: Columns = {  # key: (user_id, rank)
     "score": "float",
     "model_version": "string",
 }
+
+STATISTICS: Columns = {  # key: (dataset, column)
+    "dataset": "string",
+    "column": "string",
+    "kind": "string",  # pipeline.statistics.columns
+    "rows": "bigint",
+    "nulls": "bigint",  # of an id: those of the id of null too
+    "distinct": "bigint",  # exact of a category or an id, else by HyperLogLog, give or take a twentieth
+    "min": "string",
+    "max": "string",
+    "unknown": "bigint",  # of an id: rows with the id of what the vocabulary did not hold
+    "positive": "bigint",  # of a label
+    "quantiles": "array<double>",  # at QUANTILE_PERCENTS, of a number
+    "histogram": "array<struct<bin:int,count:bigint>>",  # of a number, by bin (pipeline.statistics.bins)
+    "top": "array<struct<value:string,count:bigint>>",  # of a category or an id, most frequent first
+}
+QUANTILE_PERCENTS = (1, 5, 25, 50, 75, 95, 99)
+VALUES_LISTED = 100
+"""So many values of a category are in `top`; of one that has no more, every value."""
 
 TRUTH_EXPOSURES: Columns = {  # key: example_id; what the simulator knows and no log says
     "example_id": "string",
@@ -110,11 +136,20 @@ def attributes(config: Config, entity: str) -> Columns:
     return {**own, **{k: v for k, v in extra.items() if k not in own}}
 
 
+def rows(config: Config) -> Columns:
+    """One labelled row of a table; key row_id."""
+    table = config.table
+    if table is None:
+        raise ConfigError(f"product {config.product.name!r} has events, no table of rows ($.datasets.rows)")
+    image = {"image": "binary"} if table.format == "idx" else {}
+    return {"row_id": "string", **image, **declared_columns(table)}
+
+
 def examples(config: Config) -> Columns:
-    """One exposure with its labels and features; key example_id."""
+    """One exposure, or one row of a table, with its labels and features; key example_id."""
     labels = {f"label_{name}": "float" for name in config.labels}
     features = {column: _feature_type(spec) for spec in feature_specs(config) for column in spec.columns}
-    return {**EXAMPLES, **labels, **features}
+    return {**(EXAMPLES if config.table is None else TABLE_EXAMPLES), **labels, **features}
 
 
 def ddl(columns: Columns) -> str:
@@ -123,4 +158,4 @@ def ddl(columns: Columns) -> str:
 
 
 def _feature_type(spec: FeatureSpec) -> str:
-    return {"id": "int", "sequence": "array<int>"}.get(spec.kind, "float")
+    return {"id": "int", "sequence": "array<int>", "image": "binary"}.get(spec.kind, "float")

@@ -31,10 +31,13 @@ SETTINGS = {
     # Merged projections repeat what they share: cleaning parsed a line many times over, and compiled for 40 s.
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.CollapseProject",
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, not a wrong number
+    "spark.sql.legacy.javaCharsets": "true",  # logs come in any encoding that Java knows, not only in UTF and Latin-1
+    "spark.sql.legacy.codingErrorAction": "true",  # bytes that are not of it are a rule's business, not the job's end
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",  # our manifest commits
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.scheduler.mode": "FAIR",  # days that are built side by side share the cores; one alone has them all
     "spark.ui.showConsoleProgress": "false",  # our own progress line says more
+    "spark.sql.redaction.string.regex": "(?i)(0x|x')?[0-9a-f]{128}'?",  # blocks of a key (pipeline.pii), in plans
 }
 LOCAL_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",  # a local session serves nobody else

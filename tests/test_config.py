@@ -147,7 +147,7 @@ CSV = {
         ("clean.budgets.malfrmed", 0.1, "$.clean.budgets.malfrmed: must be one of ['bad_type', "),
         ("clean.budgets.malfrmed", 0.1, "got rule 'malfrmed'; did you mean 'malformed'?"),
         ("vocabularies.user_ids", {}, "got vocabulary 'user_ids'; did you mean 'user_id'?: those are what the "),
-        ("clean.bots.event", "exposur", "$.clean.bots.event: must be one of ['comment', 'enter', 'exit', 'exposure', "),
+        ("clean.bots.rate.event", "exposur", "$.clean.bots.rate.event: must be one of ['comment', 'enter', 'exit', "),
         ("labels.enter.of", "exposur", "$.labels.enter.of: must be one of ["),
         ("labels.enter.event", "entr", "$.labels.enter.event: must be one of ["),
         ("features.user.x", {"count": "entr"}, "$.features.user.x.count: must be one of ["),
@@ -159,13 +159,26 @@ CSV = {
         # what has no effect
         ("features.item.x", {"rate": ["enter", "exposure"], "edges": [1]}, "$.features.item.x.edges: means nothing "),
         ("features.item.x", {"column": "scene", "edges": [1]}, "$.features.item.x.edges: means nothing beside `col"),
-        ("features.user.x", {"count": "enter", "smoothing": 20}, "beside `count`, only beside rate: leave it out"),
+        ("features.user.x", {"count": "enter", "smoothing": 20}, "beside `count`, only beside rate, share: leave it"),
+        ("features.user.x", {"decay": "enter", "window_days": 7}, ".x.window_days: means nothing beside `decay`, only"),
+        ("features.user.x", {"count": "enter", "half_life_days": 7}, ".x.half_life_days: means nothing beside `count`"),
+        ("features.user.x", {"decay": "enter", "k": 2}, ".x.k: means nothing beside `decay`, only beside top: leave"),
+        ("features.user.x", {"since": "enter", "by": "hour"}, ".x.by: means nothing beside `since`, only beside count"),
+        ("features.item.x", {"count": "enter", "prior_by": "category"}, ".x.prior_by: means nothing beside `count`"),
+        ("features.item.x", {"rate": ["enter", "exposure"], "by": "city", "prior_by": "category"}, "`prior_by` does n"),
+        ("features.user.x", {"top": "enter"}, "`top` needs `by`, the value whose top is meant, such as by = "),
+        ("features.user.x", {"share": "enter"}, "`share` needs `by`, the value whose share is meant"),
+        ("features.user.x", {"last": "enter", "by": "hour"}, "`last` gives ids, and hours have no vocabulary: by must"),
+        ("features.user.x", {"top": "enter", "by": "category", "k": 101}, ".x.k: Input should be less than or equal "),
+        *[("features.user.x", {kind: "entr", "by": "item_id"}, f"$.features.user.x.{kind}: must be one of [")
+          for kind in ("share", "distinct", "decay", "top", "last")],
+        ("features.item.x", {"since_first": "entr"}, "$.features.item.x.since_first: must be one of ["),
         *[("features.user.x", {kind: what, "window_days": 7}, f".x.window_days: means nothing beside `{kind}`, only")
           for kind, what in (("attribute", "city"), ("column", "scene"), ("sql", "1"), ("since", "enter"))],
         *[(f"sources.events.{key}", value, f"$.sources.events.{key}: goes with format = 'csv'")
           for key, value in (("separator", ","), ("header", True), ("fields", ["a"]))],
         # delimited text
-        ("sources.x", {**CSV, "separator": ";;"}, "$.sources.x.separator: "),
+        ("sources.x", {**CSV, "separator": ""}, "$.sources.x.separator: "),
         ("sources.x", {**CSV, "fields": []}, "$.sources.x.fields: "),
         ("sources.x", {**CSV, "fields": ["ts", "ts"]}, "$.sources.x.fields: must not hold a name twice"),
         ("sources.x", {**CSV, "fields": ["id", "tss"]}, "$.sources.x.columns.event_time.from: must be one of ['id'"),
@@ -212,7 +225,7 @@ def test_faults_between_tables_are_told_at_once(tables: dict[str, Any]) -> None:
 def test_without_declared_values_any_event_type_may_come(tables: dict[str, Any]) -> None:
     set_at(tables, f"{EVENTS}.event_type.values", None)
     set_at(tables, "labels.enter.event", "entr")
-    assert parse_config(tables).labels["enter"].event == "entr"
+    assert parse_config(tables).event_labels["enter"].event == "entr"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ import gzip
 import hashlib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from pipeline.config import load_config
-from pipeline.raw import RawLogs, inspect_raw
+from pipeline.errors import ConfigError
+from pipeline.raw import RawLogs, inspect_parquet, inspect_raw
 from pipeline.storage import FileEntry, Warehouse
 
 
@@ -45,3 +48,44 @@ def test_markers_and_unfinished_copies_are_no_raw_files(spark: SparkSession, tmp
     config = load_config(conf, [f"sources.events.path={tmp_path}/{{dt}}/*", f"product.warehouse={tmp_path}"])
     found = RawLogs(config, Warehouse.of(config), spark).of("events", config.product.first_day)
     assert (found.paths, found.lines, found.bytes) == ((f"{tmp_path}/2026-01-01/a.json",), 1, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"a\nb\n", b"a\nb", b"\n\n", bytes(range(256)) * 9])
+def test_lines_of_zstd_are_counted_like_plain_ones(tmp_path: Path, content: bytes) -> None:
+    path, plain = tmp_path / "a.json.zst", tmp_path / "a.json"
+    path.write_bytes(pa.compress(content, "zstd", asbytes=True) if content else b"")
+    plain.write_bytes(content)
+    zstd, told = inspect_raw(str(path)), inspect_raw(str(plain))
+    assert isinstance(zstd, FileEntry) and isinstance(told, FileEntry)
+    assert (zstd.rows, zstd.bytes) == (told.rows, path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b"\xff" + b[1:], lambda b: b"no zstd at all", lambda b: b + b"tail"]
+)
+def test_a_damaged_zstd_container_is_named(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "a.json.zst"
+    path.write_bytes(damage(pa.compress(b"".join(b"%d\n" % i for i in range(9000)), "zstd", asbytes=True)))  # type: ignore[operator]
+    problem = inspect_raw(str(path))
+    assert isinstance(problem, str)
+    assert problem.startswith(f"{path} is damaged (")
+
+
+def test_rows_of_parquet_are_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"n": list(range(5000))}), path, row_group_size=1000, write_page_checksum=True)
+    stored = path.read_bytes()
+    assert inspect_parquet(str(path)) == FileEntry(str(path), 5000, len(stored), hashlib.sha256(stored).hexdigest())
+    for damaged in (stored[:-9], stored[:200] + b"\xff" * 40 + stored[240:], b"", b"no parquet at all"):
+        path.write_bytes(damaged)
+        problem = inspect_parquet(str(path))
+        assert isinstance(problem, str)
+        assert problem.startswith(f"{path} is damaged (")
+
+
+def test_what_is_compressed_otherwise_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "2026-01-01.json.bz2").write_bytes(b"BZh9")
+    conf = Path(__file__).parent.parent / "conf" / "live.toml"
+    config = load_config(conf, [f"sources.events.path={tmp_path}/{{dt}}*", f"product.warehouse={tmp_path}"])
+    with pytest.raises(ConfigError, match=r"2026-01-01\.json\.bz2 is compressed in a way that is not read; deliver it"):
+        RawLogs(config, Warehouse.of(config), spark).of("events", config.product.first_day)

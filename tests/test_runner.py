@@ -12,12 +12,12 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from pipeline.config import Config, parse_config
+from pipeline.config import Column, Config, parse_config
 from pipeline.days import Day
 from pipeline.errors import ConfigError, MissingInput, Refused
 from pipeline.raw import Outside
 from pipeline.runner import Dataset, Input, Output, Runner, Step, Tables
-from pipeline.storage import data_files, read_manifest
+from pipeline.storage import Warehouse, data_files, read_manifest
 from pipeline.tables import Publication, publish
 
 FIRST, SECOND = date(2026, 1, 1), date(2026, 1, 2)
@@ -70,6 +70,25 @@ def test_the_config_that_a_step_reads_is_in_its_key(spark: SparkSession, tmp_pat
     assert Runner(config_in(tmp_path, seed=44), spark).run(other, FIRST).skipped
 
 
+def test_what_a_check_refuses_is_published_and_refused_again(spark: SparkSession, tmp_path: Path) -> None:
+    runner, seen = Runner(config_in(tmp_path), spark), []
+
+    def check(config: Config, warehouse: Warehouse, day: Day) -> str:
+        seen.append(read_manifest(warehouse.folder("squares", day)).run)
+        if len(seen) < 3:
+            raise Refused("too square")
+        return "looked at"
+
+    step = dataclasses.replace(STEP, check=check)
+    put(spark, runner, FIRST, 1, 2)
+    for _ in range(2):
+        with pytest.raises(Refused, match="too square"):
+            runner.run(step, FIRST)
+    outcome = runner.run(step, FIRST)
+    assert (outcome.skipped, outcome.found) == (True, "looked at")
+    assert len(set(seen)) == 1, "what was refused is not built again"
+
+
 def test_a_missing_day_stops_with_the_command_to_type(spark: SparkSession, tmp_path: Path) -> None:
     told = (
         r"numbers/dt=2026-01-02, which is not there yet\. Build it first: make backfill FROM=2026-01-01 TO=2026-01-02"
@@ -96,7 +115,7 @@ def test_an_older_vocabulary_is_not_built_again_under_a_newer_one(spark: SparkSe
 
 
 def test_a_day_of_other_columns_is_no_input(spark: SparkSession, tmp_path: Path) -> None:
-    """A sum that was not made is not a sum of nothing; a column that nobody had declared is null, but not retyped."""
+    """A sum that was not made is not a sum of nothing; a column that nobody had declared is null."""
     runner = Runner(config_in(tmp_path), spark)
     put(spark, runner, FIRST, 1, 2)
     put(spark, runner, SECOND, 3)
@@ -106,12 +125,68 @@ def test_a_day_of_other_columns_is_no_input(spark: SparkSession, tmp_path: Path)
         return dataclasses.replace(STEP, reads=lambda config, day: {"numbers": Input(asked, (day,))})
 
     more, retyped = {"n": "bigint", "m": "bigint"}, {"n": "string"}
-    for columns, grows in ((more, False), (retyped, False), (retyped, True)):
+    for columns, grows in ((more, False), (retyped, False)):
         with pytest.raises(MissingInput, match=r"numbers/dt=2026-01-01, which has other columns than the config asks"):
             runner.run(reading(columns, grows), FIRST)
     with pytest.raises(MissingInput, match=r"numbers/dt=2026-01-02, which has other.*FROM=2026-01-01 TO=2026-01-02"):
         runner.run(reading(more, False), SECOND)
     assert not runner.run(reading(more, True), FIRST).skipped
+
+
+def grown(columns: dict[str, str], **declared: Column) -> Step:
+    """Publishes a dataset of a source as it is read with these columns."""
+    asked = Dataset("numbers", columns, ("n",), grows=True, declared=declared)
+    return dataclasses.replace(
+        STEP,
+        reads=lambda config, day: {"numbers": Input(asked, (FIRST, SECOND))},
+        writes=lambda config: (Dataset("squares", columns, ("n",)),),
+        apply=lambda config, day, tables, outside: Output({"squares": tables.expect("numbers").select(*columns)}),
+    )
+
+
+def test_days_from_before_a_column_hold_its_default(spark: SparkSession, tmp_path: Path) -> None:
+    runner = Runner(config_in(tmp_path), spark)
+    put(spark, runner, FIRST, 1)
+    columns = {"n": "bigint", "m": "bigint", "scene": "string", "kind": "string"}
+    now = spark.createDataFrame([(2, None, None, "b")], "n bigint, m bigint, scene string, kind string")
+    publish(runner.warehouse, now, Publication("numbers", SECOND, columns, ("n",)))
+
+    def declared(default: str) -> dict[str, Column]:
+        of: dict[str, dict[str, object]] = {
+            "m": {"type": "long", "default": default},
+            "kind": {"default": "x", "values": {"x": "a"}},
+            "scene": {},
+        }
+        return {name: Column.model_validate({"from": name, **more}) for name, more in of.items()}
+
+    def rows() -> list[tuple[object, ...]]:
+        (path,) = data_files(runner.warehouse.folder("squares", SECOND))
+        return sorted(map(tuple, spark.read.parquet(path).collect()))
+
+    assert not runner.run(grown(columns, **declared("-7")), SECOND).skipped
+    assert rows() == [(1, -7, None, "a"), (2, None, None, "b")]
+    assert runner.run(grown(columns, **declared("-7")), SECOND).skipped
+    assert not runner.run(grown(columns, **declared("8")), SECOND).skipped, "the default is in the key"
+    assert rows() == [(1, 8, None, "a"), (2, None, None, "b")]
+
+
+def test_a_column_that_is_gone_or_retyped_is_refused_with_the_difference(spark: SparkSession, tmp_path: Path) -> None:
+    runner = Runner(config_in(tmp_path), spark)
+    columns = {"n": "bigint", "m": "bigint", "scene": "string"}
+    table = spark.createDataFrame([], "n bigint, m bigint, scene string")
+    for day in (FIRST, SECOND):
+        publish(runner.warehouse, table, Publication("numbers", day, columns, ("n",)))
+    with pytest.raises(Refused) as error:
+        runner.run(grown({"n": "string", "m": "bigint", "more": "int"}), SECOND)
+    assert error.value.exit_code == 3
+    *difference, way_out = str(error.value).splitlines()
+    assert difference == [
+        "numbers/dt=2026-01-01 .. dt=2026-01-02 has other columns than the config declares now:",
+        "  column  published  declared",
+        "  n       bigint     string",
+        "  scene   string     gone",
+    ]
+    assert way_out.endswith("build those days again from their raw files: make backfill FROM=2026-01-01 TO=2026-01-02")
 
 
 @pytest.mark.parametrize("harm", ["cut", "gone"])

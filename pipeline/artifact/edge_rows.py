@@ -90,5 +90,5 @@ def _rates(features: Sequence[FeatureSpec], numerator: float, denominator: float
         column: value
         for feature in features
         if feature.kind == "rate"
-        for column, value in zip(feature.columns, (numerator, denominator), strict=True)
+        for column, value in zip(feature.columns, (numerator, denominator) * 2, strict=False)
     }

@@ -62,15 +62,28 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 def column_faults(columns: Mapping[str, Column], fields: tuple[str, ...] | None) -> list[Fault]:
     """Every fault among the columns of one source, whose lines have these `fields` (None: not said here)."""
-    return [*_clocks(columns), *_reserved(columns), *_unknown_fields(columns, fields)]
+    return [*_clocks(columns), *_reserved(columns), *unknown_fields(columns, fields)]
 
 
 def cross_faults(config: Config) -> list[Fault]:
     """Every fault between the tables."""
+    from pipeline.config.drift import drift_faults
+
     sources = list(_unknown_sources(config))
-    crosses = list(_unknown_crosses(config))
-    found = [*sources, *crosses, *_unknown_labels(config), *_taken_names(config), *_unknown_vocabularies(config)]
-    return found if sources else [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config)]
+    crosses = list(unknown_crosses(config))
+    found = [
+        *sources,
+        *crosses,
+        *_labels_of_tables(config),
+        *unknown_labels(config),
+        *_taken_names(config),
+        *unknown_vocabularies(config),
+        *pii_faults(config),
+    ]
+    if sources:
+        return found
+    drift = [] if crosses else drift_faults(config)  # it asks for the columns of every feature
+    return [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config), *drift]
 
 
 def _clocks(columns: Mapping[str, Column]) -> Iterator[Fault]:
@@ -79,6 +92,8 @@ def _clocks(columns: Mapping[str, Column]) -> Iterator[Fault]:
     for clock in ("event_time", "available_at"):
         if clock in columns and columns[clock].time is None:
             yield f"{clock}.time", 'is missing: say how the clock is written, such as time = ["epoch_ms"]'
+    if "event_id" in columns and columns["event_id"].default is not None:
+        yield "event_id.default", "would make one event of all lines without an id: leave it out"
 
 
 def _reserved(columns: Mapping[str, Column]) -> Iterator[Fault]:
@@ -89,7 +104,7 @@ def _reserved(columns: Mapping[str, Column]) -> Iterator[Fault]:
             yield name, f"begins with {prefix!r}, as what cleaning adds does; call the column something else"
 
 
-def _unknown_fields(columns: Mapping[str, Column], fields: tuple[str, ...] | None) -> Iterator[Fault]:
+def unknown_fields(columns: Mapping[str, Column], fields: tuple[str, ...] | None) -> Iterator[Fault]:
     for name, column in columns.items():
         if column.source is not None and "`" in column.source:
             yield f"{name}.from", f"must be the name of a field, without a backtick, got {column.source!r}"
@@ -106,8 +121,12 @@ def _used(config: Config) -> dict[str, str]:
 
 def _unknown_sources(config: Config) -> Iterator[Fault]:
     for place, source in _used(config).items():
-        if source not in config.sources:
-            yield f"datasets.{place}", f"names source {source!r}; declared are {sorted(config.sources)}"
+        if source not in config.sources or config.sources[source].kind != "events":
+            yield f"datasets.{place}", f"names source {source!r}; declared are {sorted(_event_sources(config))}"
+
+
+def _event_sources(config: Config) -> list[str]:
+    return [name for name, source in config.sources.items() if source.kind == "events"]
 
 
 def _missing_columns(config: Config) -> Iterator[Fault]:
@@ -132,12 +151,30 @@ def _rooms(config: Config) -> Iterator[Fault]:
         yield f"sources.{rooms}.columns.event_type.values", message
 
 
-def _unknown_labels(config: Config) -> Iterator[Fault]:
+def pii_faults(config: Config) -> Iterator[Fault]:
+    """Hashed in one source and plain in another, an id would be two; and a hash needs its key."""
+    hashed = {name for source in config.sources.values() for name, column in source.columns.items() if column.pii}
+    for name, source in config.sources.items():
+        for plain in sorted(hashed & {column for column, declared in source.columns.items() if not declared.pii}):
+            yield (
+                f"sources.{name}.columns.{plain}.pii",
+                f"must be true: another source says that {plain} names a person",
+            )
+    if hashed and config.clean.pii_key_file is None:
+        yield "clean.pii_key_file", f"is missing: {sorted(hashed)} have pii = true, so name a file that holds a secret"
+
+
+def _labels_of_tables(config: Config) -> Iterator[Fault]:
+    for name in config.labels.keys() - config.event_labels.keys():
+        yield f"labels.{name}.column", "is for the rows of a table; a label of events needs `event` and `within_s`"
+
+
+def unknown_labels(config: Config) -> Iterator[Fault]:
     if config.training.label not in config.labels:
         yield "training.label", f"is {config.training.label!r}; declared labels are {sorted(config.labels)}"
 
 
-def _unknown_crosses(config: Config) -> Iterator[Fault]:
+def unknown_crosses(config: Config) -> Iterator[Fault]:
     from pipeline.features import id_feature_names
 
     names = id_feature_names(config.features)
@@ -162,7 +199,7 @@ def _taken_names(config: Config) -> Iterator[Fault]:
                 yield f"features.{group}.{name}", f"would be column {full}, which events have already; rename either"
 
 
-def _unknown_vocabularies(config: Config) -> Iterator[Fault]:
+def unknown_vocabularies(config: Config) -> Iterator[Fault]:
     from pipeline.features import vocabulary_names
 
     features = config.features.model_copy(update={"cross": {}})  # they need no vocabulary, and may be at fault
@@ -187,8 +224,8 @@ def _unknown_event_types(config: Config) -> Iterator[Fault]:
 def _event_types(config: Config) -> Iterator[Fault]:
     """(place, event type) wherever one is named."""
     if config.clean.bots is not None:
-        yield "clean.bots.event", config.clean.bots.event
-    for name, label in config.labels.items():
+        yield from ((f"clean.bots.{name}.event", rule.event) for name, rule in config.clean.bots.rules.items())
+    for name, label in config.event_labels.items():
         yield f"labels.{name}.of", label.of
         yield f"labels.{name}.event", label.event
     for entity in ("user", "item"):
@@ -199,7 +236,6 @@ def _event_types(config: Config) -> Iterator[Fault]:
 
 
 def _events_of(feature: Feature) -> Iterator[tuple[str, str]]:
-    measures = [("count", feature.count), ("sum", feature.sum), *(("rate", part) for part in feature.rate or ())]
-    yield from ((key, measure.partition(".")[0]) for key, measure in measures if measure is not None)
-    if feature.since is not None:
-        yield "since", feature.since
+    single = ("count", "sum", "share", "distinct", "decay", "top", "last", "since", "since_first")
+    named = [*((key, getattr(feature, key)) for key in single), *(("rate", part) for part in feature.rate or ())]
+    yield from ((key, measure.partition(".")[0]) for key, measure in named if measure is not None)

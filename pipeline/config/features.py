@@ -5,22 +5,33 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table
+from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table, one_of
 
 Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
 """`enter` counts events of that type; `watch.duration_ms` sums that column over them."""
 
-KINDS = ("column", "attribute", "sql", "count", "sum", "rate", "since")
+KINDS = (
+    "column", "attribute", "sql", "count", "sum", "rate", "share", "distinct", "decay", "top", "last", "since",
+    "since_first", "image",
+)  # fmt: skip
 SETTINGS = {
-    "window_days": ("count", "sum", "rate"),
-    "smoothing": ("rate",),
-    "edges": ("attribute", "sql", "count", "sum", "since"),
+    "by": ("count", "sum", "rate", "share", "distinct", "decay", "top", "last"),
+    "window_days": ("count", "sum", "rate", "share", "distinct"),
+    "half_life_days": ("decay", "top"),
+    "k": ("top",),
+    "smoothing": ("rate", "share"),
+    "prior_by": ("rate",),
+    "edges": ("attribute", "sql", "count", "sum", "distinct", "decay", "since", "since_first"),
 }
-"""Which kinds of feature a setting goes with: what looks over days, what is a ratio, what is one number."""
+"""Which kinds of feature a setting goes with: what is split by a value, what looks over days, what is a ratio, ..."""
+ALWAYS_SPLIT = ("share", "distinct", "top", "last")
+"""Kinds that say nothing without `by`."""
+HOUR = "hour"
+"""What `by` calls the hour of an event in the product's zone."""
 
 
 class Label(Table):
@@ -39,6 +50,37 @@ class Label(Table):
         return self
 
 
+ONE = ("1",)
+
+
+class ColumnLabel(Table):
+    """A label that a column of a table says: 1 or 0, or with `classes` the number of a class."""
+
+    column: Name
+    positive: tuple[str, ...] = Field(default=ONE, min_length=1)
+    """Texts of the column that mean 1."""
+    negative: tuple[str, ...] = ()
+    """Texts of the column that mean 0. Where none is given: "0" beside `positive` = ["1"], else every other text."""
+    classes: Annotated[int, Field(ge=2)] | None = None
+    """The column holds the whole numbers from 0 up to this one, without it."""
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ColumnLabel:
+        if self.classes is not None and (self.positive != ONE or self.negative):
+            raise ValueError("`positive` and `negative` mean nothing beside `classes`: leave them out")
+        if both := sorted({*self.positive} & {*self.negative}):
+            raise ValueError(f"{both} cannot be positive and negative")
+        return self
+
+    @property
+    def zeros(self) -> tuple[str, ...]:
+        """Texts that mean 0; empty where every text does that is not positive."""
+        return self.negative or (("0",) if self.positive == ONE else ())
+
+
+AnyLabel = Annotated[Label | ColumnLabel, one_of(lambda given: ColumnLabel if "column" in given else Label)]
+
+
 class Profiles(Table):
     """When the profile of a day may be used."""
 
@@ -52,7 +94,29 @@ class Vocabulary(Table):
 
 
 class Feature(Table):
-    """One input of the model; exactly one of the first seven keys says how it is computed."""
+    """One input of the model; exactly one of the keys in KINDS says how it is computed.
+
+    column        a column of the exposure, as an id
+    attribute     what the entity said of itself, as an id (or by `edges`)
+    sql           a number from one exposure
+    count, sum    over the last `window_days` days
+    rate          of two such sums: [numerator, denominator]
+    share         of the exposure's own value of `by` in a sum over all values: { share = "enter", by = "hour" }
+    distinct      how many values of `by` the events of that type had
+    decay         a sum that halves every `half_life_days`: s = s * g + x once a day, x being what arrived on it
+    top           the `k` values of `by` with most decay, as a list of ids, greatest first
+    last          the value of `by` at the latest event of that type, as an id
+    since         hours since the latest event of that type
+    since_first   hours since the first one
+    image         the image of a row of an idx table, as its bytes
+
+    `by` splits a sum: by the id or an attribute of the other entity, by a column of events, or by "hour" (of the
+    event, in $.product.day_zone). count, sum, rate and decay then give that of the exposure's own value.
+
+    A rate is smoothed towards a prior that counts as `smoothing` observations: the rate over all training rows, or
+    with `prior_by` the rate of all entities of the same value of that attribute of theirs, such as the item's category
+    (which in turn is smoothed towards the rate over all).
+    """
 
     column: Name | None = None
     attribute: Name | None = None
@@ -60,13 +124,24 @@ class Feature(Table):
     count: Measure | None = None
     sum: Measure | None = None
     rate: tuple[Measure, Measure] | None = None
+    share: Measure | None = None
+    distinct: Name | None = None
+    decay: Measure | None = None
+    top: Measure | None = None
+    last: Name | None = None
     since: Name | None = None
+    since_first: Name | None = None
+    image: Literal["image"] | None = None
+    """The image of a row of an idx table, as its bytes."""
     by: Name | None = None
     window_days: Positive = 7
+    half_life_days: Positive = 7
+    k: Annotated[int, Field(gt=0, le=100)] = 3
     smoothing: Annotated[float, Field(gt=0)] = 20.0
+    prior_by: Name | None = None
     edges: tuple[float, ...] | None = Field(default=None, min_length=1)
 
-    @field_validator("window_days", "smoothing", "edges")
+    @field_validator(*SETTINGS)
     @classmethod
     def _means_something(cls, given: Any, info: ValidationInfo) -> Any:
         if given is None or info.context != WRITTEN:
@@ -80,11 +155,13 @@ class Feature(Table):
     def _one_kind(self) -> Feature:
         kinds = _kinds(self.__dict__)
         if len(kinds) != 1:
-            raise ValueError(
-                f"needs exactly one of column, attribute, sql, count, sum, rate, since; got {kinds or 'none'}"
-            )
-        if self.by is not None and kinds[0] not in ("count", "sum", "rate"):
-            raise ValueError("`by` goes with count, sum or rate only")
+            raise ValueError(f"needs exactly one of {', '.join(KINDS)}; got {kinds or 'none'}")
+        if self.by is None and kinds[0] in ALWAYS_SPLIT:
+            raise ValueError(f'`{kinds[0]}` needs `by`, the value whose {kinds[0]} is meant, such as by = "item_id"')
+        if self.prior_by is not None and self.by is not None:
+            raise ValueError("`prior_by` does not go with `by`: the prior is of a rate that is not split")
+        if self.by == HOUR and kinds[0] in ("top", "last"):
+            raise ValueError(f"`{kinds[0]}` gives ids, and hours have no vocabulary: by must be something else")
         held = [_float32(edge) for edge in self.edges or ()]
         if held != sorted(set(held)) or not all(map(math.isfinite, held)):
             raise ValueError(f"edges must rise strictly, in float32 too, got {list(self.edges or ())}")

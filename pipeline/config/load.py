@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,13 @@ def _explain(fault: Any, tables: Mapping[str, Any]) -> str:
 
 def _nearest(location: tuple[str | int, ...]) -> str:
     """`; did you mean ...` from the keys that the table at this place knows."""
-    known = {str(field.alias or name) for table in Table.__subclasses__() for name, field in table.model_fields.items()}
+    known = {str(field.alias or name) for table in _tables(Table) for name, field in table.model_fields.items()}
     close = difflib.get_close_matches(str(location[-1]), sorted(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _tables(base: type[Table]) -> Iterator[type[Table]]:
+    """All kinds of table."""
+    for table in base.__subclasses__():
+        yield table
+        yield from _tables(table)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.checks import cross_faults, refuse
 from pipeline.config.cleaning import Clean
-from pipeline.config.features import Features, Label, Profiles, Vocabulary
+from pipeline.config.drift import Drift
+from pipeline.config.features import AnyLabel, Features, Label, Profiles, Vocabulary
 from pipeline.config.sources import Datasets, Source
-from pipeline.config.table import Name, Positive, Table
+from pipeline.config.table import WRITTEN, Name, Positive, Table, by_name
+from pipeline.config.table_checks import table_faults, unheard_faults
+from pipeline.config.table_sources import TableSource
 from pipeline.config.training import Model, Recommend, Threshold, Training
 
 
@@ -46,15 +49,18 @@ class Simulate(Table):
     streamers: Positive | None = None
 
 
+AnySource = Annotated[Source | TableSource, by_name("kind", {"events": Source, "table": TableSource})]
+
+
 class Config(Table):
     """One product."""
 
     product: Product
     simulate: Simulate | None = None
-    sources: dict[Name, Source]
+    sources: dict[Name, AnySource]
     datasets: Datasets
     clean: Clean = Clean()
-    labels: dict[Name, Label]
+    labels: dict[Name, AnyLabel]
     profiles: Profiles = Profiles()
     vocabularies: dict[Name, Vocabulary] = Field(default={})
     features: Features
@@ -62,6 +68,7 @@ class Config(Table):
     training: Training
     gate: dict[Literal["auc", "gauc", "logloss"], Threshold] = Field(min_length=1)
     recommend: Recommend = Recommend()
+    drift: Drift | None = None
     _told_by: str = PrivateAttr("")
     """`CONF=` and `SET=` as a person would type them."""
 
@@ -69,7 +76,19 @@ class Config(Table):
         """What to type for this product: `make backfill FROM=2026-01-01 TO=2026-01-02 CONF=conf/live.toml`."""
         return " ".join(["make", verb, *(f"{name}={value}" for name, value in names.items()), self._told_by]).rstrip()
 
+    @property
+    def table(self) -> TableSource | None:
+        """The source of labelled rows, where this is a product of a table."""
+        source = self.sources.get(self.datasets.rows or "")
+        return source if isinstance(source, TableSource) else None
+
+    @property
+    def event_labels(self) -> dict[str, Label]:
+        """The labels that look for an event: all of them in a product of events."""
+        return {name: label for name, label in self.labels.items() if isinstance(label, Label)}
+
     @model_validator(mode="after")
-    def _references(self) -> Config:
-        refuse(cross_faults(self))
+    def _references(self, info: ValidationInfo) -> Config:
+        faults = cross_faults(self) if self.datasets.rows is None else table_faults(self)
+        refuse([*faults, *(unheard_faults(self) if info.context == WRITTEN else ())])
         return self

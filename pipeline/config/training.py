@@ -93,6 +93,8 @@ class Training(Table):
     label: Name
     days: Positive = 6
     evaluation_days: Positive = 2
+    evaluate_on: Literal["validation", "test"] | None = None
+    """Of a table's splits the one to judge on; when it is absent "validation", or "test" where there is no other."""
     epochs: Positive = 1
     batch_size: Positive = 4096
     shards: Positive = 8

@@ -51,20 +51,27 @@ def number_columns(value: ts.Node, feature: FeatureSpec, constants: Mapping[str,
     return [_column(ts.where(null, 0.0, scaled)), _column(ts.cast(null, "float32"))]
 
 
-def rate_columns(
-    numerator: ts.Node, denominator: ts.Node, feature: FeatureSpec, constants: Mapping[str, float]
-) -> list[ts.Node]:
+def rate_columns(parts: Sequence[ts.Node], feature: FeatureSpec, constants: Mapping[str, float]) -> list[ts.Node]:
     """A rate as two columns [B, 1]: the smoothed quotient standardized, and how much was observed.
 
-    (num + prior * smoothing) / (den + smoothing): the posterior mean of a Beta prior worth `smoothing` observations.
+    `parts` are the columns of the spec. (num + prior * smoothing) / (den + smoothing): the posterior mean of a Beta
+    prior worth `smoothing` observations; of a grouped rate the prior is that of its group by the same formula.
     A null numerator or denominator counts as nothing observed.
     """
-    smoothing, prior = feature.smoothing or 0.0, constants["prior"]
-    observed = ts.clip(_filled(denominator), 0.0, LARGEST_COUNT)
-    counted = ts.clip(_filled(numerator), -LARGEST_COUNT, LARGEST_COUNT)
-    rate = (counted + prior * smoothing) / (observed + smoothing)
+    prior: ts.Node | float = constants["prior"]
+    if feature.grouped:
+        prior = _smoothed(parts[2], parts[3], feature, prior)
+    rate = _smoothed(parts[0], parts[1], feature, prior)
+    observed = ts.clip(_filled(parts[1]), 0.0, LARGEST_COUNT)
     confidence = ts.minimum(ts.log1p(observed) / CONFIDENCE_SCALE, CLIP)
     return [_column(_standardized(rate, constants)), _column(confidence)]
+
+
+def _smoothed(numerator: ts.Node, denominator: ts.Node, feature: FeatureSpec, prior: ts.Node | float) -> ts.Node:
+    smoothing = feature.smoothing or 0.0
+    observed = ts.clip(_filled(denominator), 0.0, LARGEST_COUNT)
+    counted = ts.clip(_filled(numerator), -LARGEST_COUNT, LARGEST_COUNT)
+    return (counted + prior * smoothing) / (observed + smoothing)
 
 
 def _standardized(value: ts.Node, constants: Mapping[str, float]) -> ts.Node:

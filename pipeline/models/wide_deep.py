@@ -82,8 +82,8 @@ class _WideDeep:
         if feature.kind == "number" and feature.edges is None:
             return number_columns(self.inputs[feature.name], feature, self.spec.constants[feature.name])
         if feature.kind == "rate":
-            numerator, denominator = (self.inputs[column] for column in feature.columns)
-            return rate_columns(numerator, denominator, feature, self.spec.constants[feature.name])
+            parts = [self.inputs[column] for column in feature.columns]
+            return rate_columns(parts, feature, self.spec.constants[feature.name])
         return []
 
     def _discrete(self) -> list[FeatureSpec]:

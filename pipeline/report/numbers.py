@@ -18,7 +18,7 @@ from pipeline.days import Day
 from pipeline.storage import Warehouse, data_files, files_at, has_manifest, read_manifest, serving_version
 
 KEPT, DUPLICATE = "kept", "duplicate"
-NO_LINES = ("blank", "header")
+NO_LINES = ("blank", "header", "comment")
 """Fates of lines that never were a row."""
 
 Accounting = dict[str, dict[str, dict[str, int]]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.config import Config
@@ -26,11 +26,14 @@ from pipeline.report.numbers import (
     rounded,
     serving_model,
 )
+from pipeline.report.quality import quality
 from pipeline.storage import Warehouse, files_at
 
 TEMPLATE = "page.html"
-PICTURES = ("rejected", "label_rates", "areas", "curve", "calibration")
+PICTURES = ("rejected", "label_rates", "areas", "curve", "calibration", "histograms", "labels")
 """What may be drawn; a picture without numbers stays empty."""
+DAYS = 30
+"""A page goes back so far: a product's thousandth day has a page as fast as its hundredth."""
 
 
 def write_page(config: Config, warehouse: Warehouse, day: Day, extra: Mapping[str, Any]) -> str:
@@ -50,13 +53,14 @@ def write_page(config: Config, warehouse: Warehouse, day: Day, extra: Mapping[st
 
 def page_numbers(config: Config, warehouse: Warehouse, day: Day, extra: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the page shows."""
-    days = [known for known in warehouse.days("events") if known <= day]
+    days = [known for known in warehouse.days("events") if known <= day][-DAYS:]
     counted = accounting(warehouse, days)
     found: dict[str, Any] = rounded(
         {
             "product": config.product.name,
             "day": str(day),
             "label": config.training.label,
+            "quality": quality(config, warehouse, day),
             "accounting": counted,
             "events": {"source": config.datasets.events, **line_counts(fates_of(counted, config.datasets.events))},
             "label_rates": label_rates(config, warehouse, days),
@@ -106,7 +110,7 @@ def render(numbers: Mapping[str, Any]) -> str:
         loader=PackageLoader("pipeline.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    drawn = dict.fromkeys(PICTURES, "") | {name: Markup(picture) for name, picture in _pictures(numbers).items()}
+    drawn = dict.fromkeys(PICTURES, "") | {name: _marked(Markup, one) for name, one in _pictures(numbers).items()}
     rows = accounting_rows(numbers["accounting"])
     return environment.get_template(TEMPLATE).render(**numbers, pictures=drawn, accounting_rows=rows)
 
@@ -121,9 +125,14 @@ def accounting_rows(counted: Accounting) -> list[dict[str, Any]]:
     ]
 
 
-def _pictures(numbers: Mapping[str, Any]) -> dict[str, str]:
+def _marked(markup: Callable[[str], str], drawn: str | list[str]) -> str | list[str]:
+    """What was drawn is no text of the data."""
+    return markup(drawn) if isinstance(drawn, str) else [markup(one) for one in drawn]
+
+
+def _pictures(numbers: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """Only what there are numbers for."""
-    drawn = {}
+    drawn: dict[str, str | list[str]] = _quality_pictures(numbers["quality"])
     days, by_rule = _rejected(numbers["accounting"], numbers["events"]["source"])
     if by_rule:
         drawn["rejected"] = pictures.rejected_lines(days, by_rule)
@@ -131,6 +140,14 @@ def _pictures(numbers: Mapping[str, Any]) -> dict[str, str]:
         names = [_short(row["day"]) for row in rates]
         drawn["label_rates"] = pictures.rates_by_day(names, [row["rate"] for row in rates])
     return drawn | (_model_pictures(numbers["model"]) if numbers["model"] else {})
+
+
+def _quality_pictures(found: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    labels, worst = found["labels"], found["histograms"]
+    return {
+        "histograms": [pictures.shares(f"{one['name']}, psi {one['psi']:.3f}", one["groups"]) for one in worst],
+        "labels": [pictures.known_in_time(one["after_s"], one["known"], one["known_before"]) for one in labels],
+    }
 
 
 def _rejected(counted: Accounting, source: str) -> tuple[list[str], dict[str, list[int]]]:
@@ -143,14 +160,14 @@ def _lines_by_day(counted: Accounting, source: str, fate: str) -> list[int]:
     return [sources.get(source, {}).get(fate, 0) for sources in counted.values()]
 
 
-def _model_pictures(model: Mapping[str, Any]) -> dict[str, str]:
+def _model_pictures(model: Mapping[str, Any]) -> dict[str, str | list[str]]:
     metrics = model["metrics"]
     values = {
         "this model": metrics.get("auc"), "gradient-boosted trees": model["baseline_auc"],
         "oracle": metrics.get("oracle_auc"),
     }  # fmt: skip
     known = {name: value for name, value in values.items() if value is not None}
-    drawn = {"areas": pictures.areas(known)} if "this model" in known else {}
+    drawn: dict[str, str | list[str]] = {"areas": pictures.areas(known)} if "this model" in known else {}
     if curve := model["curve"]:
         drawn["curve"] = pictures.loss_by_step([line["step"] for line in curve], [line["loss"] for line in curve])
     if model["calibration"]:

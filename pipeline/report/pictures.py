@@ -8,18 +8,21 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 
-INK, ACCENT, SECOND = "#33415c", "#2a6f97", "#c26a2d"
+INK, GRID, ACCENT, SECOND = "#33415c", "#e3e7ee", "#4a90c2", "#d07a3d"
+OF_THE_PAGE = {INK: "currentColor", GRID: "var(--line)"}
+"""Colours that the page decides, in light and in dark."""
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # the page's own font
     "svg.hashsalt": "report",  # names of clip paths would be random
     "text.parse_math": False,  # a name with dollar signs is no formula
     "font.size": 9,
+    "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#e3e7ee",
+    "grid.color": GRID,
     "axes.axisbelow": True,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -42,6 +45,8 @@ def draw(plot: Callable[[Any], None], width_in: float = 6.0, height_in: float = 
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=NO_METADATA, transparent=True)
     text = buffer.getvalue()
+    for color, variable in OF_THE_PAGE.items():
+        text = text.replace(color, variable)
     return text[text.index("<svg") :]
 
 
@@ -112,3 +117,35 @@ def areas(values: Mapping[str, float]) -> str:
         axes.set_xlabel("AUC (0.5 is chance)")
 
     return draw(plot, 5.2, 0.9 + 0.4 * len(values))
+
+
+def shares(name: str, groups: Sequence[Mapping[str, Any]]) -> str:
+    """A column's histogram: the reference days beside the day."""
+
+    def plot(axes: Any) -> None:
+        places = range(len(groups))
+        for side, (of, color) in enumerate((("reference", SECOND), ("day", ACCENT))):
+            shifted = [place + 0.4 * side - 0.2 for place in places]
+            axes.bar(shifted, [group[of] for group in groups], 0.4, color=color, label=of)
+        axes.set_xticks(places, [str(group["name"])[:14] for group in groups], rotation=60, ha="right", fontsize=7)
+        axes.set_title(name, fontsize=9)
+        axes.legend(frameon=False, fontsize=7)
+
+    return draw(plot, 4.6, 2.8)
+
+
+def known_in_time(after_s: Sequence[float], day: Sequence[float], reference: Sequence[float]) -> str:
+    """How the positives of a label become known."""
+
+    def plot(axes: Any) -> None:
+        if reference:
+            axes.plot(after_s, reference, color=SECOND, linewidth=1.2, label="reference")
+        axes.plot(after_s, day, color=ACCENT, linewidth=1.6, label="day")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(after_s[::4], [f"{point:g}" for point in after_s[::4]])
+        axes.set_ylim(0, 1.03)
+        axes.set_xlabel("seconds after the exposure")
+        axes.set_ylabel("share of positives known")
+        axes.legend(frameon=False, loc="lower right")
+
+    return draw(plot)

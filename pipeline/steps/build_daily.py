@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -12,14 +14,16 @@ from pipeline.steps.check_features import check_features
 from pipeline.steps.instants import day_start, local_day
 from pipeline.steps.measures import (
     COUNTERPART,
-    TOTAL,
-    Measure,
+    attribute_columns,
     daily_columns,
+    first_events,
     last_events,
+    latests,
     measures,
-    split_keys,
-    windows,
+    split_events,
 )
+from pipeline.steps.splits import event_value
+from pipeline.steps.sums import TOTAL, Measure
 
 
 def build_daily(
@@ -42,10 +46,10 @@ def build_daily(
         "*",
     )
     sums = [_sum(measure).alias(measure.name) for measure in measures(config, entity)]
-    lasts = [_last(event).alias(f"last_{event}") for event in last_events(config, entity)]
+    times = _times(config, entity)
     columns = list(daily_columns(config, entity))
     none = F.count("*").alias("_events")  # an aggregate needs at least one
-    return rows.groupBy("id", "key", "event_day").agg(none, *sums, *lasts).select(*columns)
+    return rows.groupBy("id", "key", "event_day").agg(none, *sums, *times).select(*columns)
 
 
 def _people(config: Config, day: Day, events: DataFrame) -> DataFrame:
@@ -57,21 +61,24 @@ def _people(config: Config, day: Day, events: DataFrame) -> DataFrame:
 
 def _with_keys(config: Config, entity: str, events: DataFrame, counterpart: DataFrame | None) -> DataFrame:
     """Each event with `keys`: the empty one, and `by=value` for each split that its type takes part in."""
-    other = schemas.ENTITY_ID[COUNTERPART[entity]]
-    splits = [by for by in split_keys(config, entity) if by == other or counterpart is not None]
-    attributes = [by for by in splits if by != other]
+    other, said_of_it = schemas.ENTITY_ID[COUNTERPART[entity]], attribute_columns(config, COUNTERPART[entity])
+    splits = {
+        by: types
+        for by, types in split_events(config, entity).items()
+        if by not in said_of_it or counterpart is not None
+    }
+    attributes = [by for by in splits if by in said_of_it]
     if counterpart is not None and attributes:
         said = counterpart.select(F.col("id").alias(other), *[F.col(by).alias(f"_said_{by}") for by in attributes])
         events = events.join(said, on=other, how="left")
-    keys = [F.lit(TOTAL), *[_key(config, entity, by, other) for by in splits]]
+    values = {by: F.col(f"_said_{by}") if by in attributes else event_value(config, by) for by in splits}
+    keys = [F.lit(TOTAL), *[_key(by, types, values[by]) for by, types in splits.items()]]
     return events.withColumn("keys", F.array_compact(F.array(*keys)))
 
 
-def _key(config: Config, entity: str, by: str, other: str) -> Column:
+def _key(by: str, types: tuple[str, ...], value: Column) -> Column:
     """`category=music`, or null where the value is null or no such split counts this type of event."""
-    value = F.col(other if by == other else f"_said_{by}").cast("string")
-    types = sorted({window.measure.event for window in windows(config, entity) if window.by == by})
-    return F.when(F.col("event_type").isin(types), F.concat(F.lit(f"{by}="), value))
+    return F.when(F.col("event_type").isin(list(types)), F.concat(F.lit(f"{by}="), value.cast("string")))
 
 
 def _sum(measure: Measure) -> Column:
@@ -79,5 +86,16 @@ def _sum(measure: Measure) -> Column:
     return F.sum(F.when(F.col("event_type") == measure.event, value).otherwise(F.lit(0)).cast("bigint"))
 
 
-def _last(event: str) -> Column:
-    return F.max(F.when((F.col("event_type") == event) & (F.col("key") == TOTAL), F.col("event_time")))
+def _times(config: Config, entity: str) -> list[Column]:
+    """The first and the latest times, on rows of the keys that need them."""
+    splits: dict[str, list[str]] = {event: [] for event in last_events(config, entity)}
+    for latest in latests(config, entity):
+        splits.setdefault(latest.event, []).append(latest.by)
+    lasts = [F.max(_time(event, *splits[event])).alias(f"last_{event}") for event in sorted(splits)]
+    return [*lasts, *[F.min(_time(event)).alias(f"first_{event}") for event in first_events(config, entity)]]
+
+
+def _time(event: str, *splits: str) -> Column:
+    """When an event of that type happened, on rows of the empty key and of those splits."""
+    kept = reduce(Column.__or__, [F.col("key").startswith(f"{by}=") for by in splits], F.col("key") == TOTAL)
+    return F.when((F.col("event_type") == event) & kept, F.col("event_time"))

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from pipeline.config import Config, Vocabulary
 from pipeline.days import Day
-from pipeline.features import FIRST_ID
+from pipeline.features import FIRST_ID, attribute_vocabularies
 from pipeline.schemas import VOCABULARY
 
 
@@ -17,10 +17,9 @@ def vocabulary_values(config: Config, column: str, events: DataFrame, attributes
     `column` is a column of events, or `user_city`: the attribute `city` of users. Bots count: their verdict comes
     later, and an id must not depend on it.
     """
-    for entity, table in attributes.items():
-        for feature in getattr(config.features, entity).values():
-            if feature.attribute is not None and column == f"{entity}_{feature.attribute}":
-                return _values(table, feature.attribute)
+    said = attribute_vocabularies(config).get(column)
+    if said is not None and said[0] in attributes:
+        return _values(attributes[said[0]], said[1])
     return _values(events, column)
 
 

@@ -9,11 +9,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import schemas
-from pipeline.config import Config, Feature
+from pipeline.config import HOUR, Config, Feature
 from pipeline.errors import ConfigError
-from pipeline.steps.measures import COUNTERPART, attribute_columns, features_of, measures, measures_of
+from pipeline.steps.measures import COUNTERPART, attribute_columns, features_of, latests, measures, priors, summed
+from pipeline.steps.sums import Window, measures_of
 
 INTEGERS = ("int", "bigint")
+KEYS = ("string", "boolean", *INTEGERS)
 NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "timestamp", "void")
 """With the decimals, what Spark casts to float without a look at the value."""
 LARGEST_SUMMED = 10**10
@@ -22,6 +24,8 @@ LARGEST_SUMMED = 10**10
 
 def check_features(config: Config) -> None:
     """Raise ConfigError with every feature, sequence and label that names something which is not there."""
+    if config.table is not None:
+        return  # what a feature of a row may name is checked with the config
     _refuse([*_entities(config), *_context(config), *_sequences(config), *_labels(config)])
 
 
@@ -66,7 +70,9 @@ def event_columns(config: Config) -> schemas.Columns:
 
 
 def _declared(config: Config) -> schemas.Columns:
-    """Those of event_columns() that the source of events fills: the others are null in every row."""
+    """Columns of a row of a table, or those of event_columns() that the source of events fills: the others are null."""
+    if config.table is not None:
+        return schemas.rows(config)
     declared = config.sources[config.datasets.events].columns
     return {name: type_ for name, type_ in event_columns(config).items() if name in declared}
 
@@ -76,9 +82,16 @@ def _entities(config: Config) -> Iterator[str]:
         for name, feature in features_of(config, entity).items():
             for fault in _feature(config, entity, feature):
                 yield f"$.features.{entity}.{name}.{fault}"
-        names = [measure.name for measure in measures(config, entity)]
-        if len(names) != len(set(names)):
-            yield f"$.features.{entity}: two sums would both be called {_twice(names)}; rename a column of events"
+        sums = [measure.name for measure in measures(config, entity)]
+        for names in (sums, [*_whole_names(config, entity), *(latest.name for latest in latests(config, entity))]):
+            if len(names) != len(set(names)):
+                yield f"$.features.{entity}: two sums would both be called {_twice(names)}; rename a column of events"
+
+
+def _whole_names(config: Config, entity: str) -> Iterator[str]:
+    """Columns of a profile that one sum has for itself."""
+    yield from (one.name for one in summed(config, entity) if not (isinstance(one, Window) and one.by))
+    yield from (prior.name for prior in priors(config, entity))
 
 
 def _feature(config: Config, entity: str, feature: Feature) -> Iterator[str]:
@@ -86,6 +99,8 @@ def _feature(config: Config, entity: str, feature: Feature) -> Iterator[str]:
     known = attribute_columns(config, entity)
     if feature.attribute is not None and feature.attribute not in known:
         yield f"attribute is {feature.attribute!r}; declared {entity} attributes are {sorted(known)}"
+    if feature.prior_by is not None and feature.prior_by not in known:
+        yield f"prior_by is {feature.prior_by!r}; declared {entity} attributes are {sorted(known)}"
     if feature.by is not None and feature.by not in (keys := _possible_keys(config, entity)):
         yield f"by is {feature.by!r}; it must be one of {sorted(keys)}"
     for measure in measures_of(feature):
@@ -110,8 +125,10 @@ def _summed(config: Config, column: str) -> Iterator[str]:
 
 
 def _possible_keys(config: Config, entity: str) -> set[str]:
-    other = COUNTERPART[entity]
-    return {*attribute_columns(config, other), schemas.ENTITY_ID[other]}
+    """What the other entity is or says of itself, the hour, and what an event says that is text or a whole number."""
+    other, own = COUNTERPART[entity], schemas.ENTITY_ID[entity]
+    said = {name for name, type_ in _declared(config).items() if type_ in KEYS and name != own}
+    return {*attribute_columns(config, other), schemas.ENTITY_ID[other], HOUR, *said}
 
 
 def _column(config: Config, feature: Feature) -> Iterator[str]:
@@ -134,9 +151,9 @@ def _sequences(config: Config) -> Iterator[str]:
 
 
 def _labels(config: Config) -> Iterator[str]:
-    exposure = config.labels[config.training.label].of
+    exposure = config.event_labels[config.training.label].of
     known = _declared(config)
-    for name, label in config.labels.items():
+    for name, label in config.event_labels.items():
         if label.of != exposure:
             yield f"$.labels.{name}.of is {label.of!r}, but examples are made of {exposure!r} (the training label's)"
         for column in label.match:

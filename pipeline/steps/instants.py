@@ -29,6 +29,11 @@ def local_day(time: Column, zone: ZoneInfo) -> Column:
     return F.to_date(F.from_utc_timestamp(time, zone.key))
 
 
+def local_hour(time: Column, zone: ZoneInfo) -> Column:
+    """The hour of the day in `zone`, 0 to 23."""
+    return F.hour(F.from_utc_timestamp(time, zone.key))
+
+
 def shifted(time: Column, micros: int) -> Column:
     """A timestamp so many microseconds later (earlier when negative)."""
     return F.timestamp_micros(F.unix_micros(time) + F.lit(micros))

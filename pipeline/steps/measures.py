@@ -1,59 +1,30 @@
-"""What the features of a product need summed: measures, their windows, and the keys they are split by.
+"""What the features of a product need of the days together, and the schemas that follow from it.
 
-A measure is a count of events of one type (`enter` -> `count_enter`) or a sum of an integer column over them
-(`watch.duration_ms` -> `sum_duration_ms_watch`). `daily` holds the measures of a day, a profile their sums over
-windows; both schemas follow from the features alone.
+`daily` holds the measures of a day, split by key. A profile holds what pipeline.steps.sums makes of them, and the times
+of first and latest events. Both schemas follow from the features alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pipeline import schemas
 from pipeline.config import Config, Feature
+from pipeline.features import COUNTERPART as COUNTERPART
+from pipeline.steps.sums import (
+    Decay,
+    Distinct,
+    Latest,
+    Measure,
+    Prior,
+    Window,
+    decay_of,
+    distinct_of,
+    latest_of,
+    priors_of,
+    window_measures,
+)
 
-COUNTERPART = {"user": "item", "item": "user"}
-TOTAL = ""
-"""The key of a sum that is not split."""
-
-
-@dataclass(frozen=True, order=True)
-class Measure:
-    """A count of `event`, or the sum of `column` over it."""
-
-    event: str
-    column: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Its column in `daily`."""
-        return f"count_{self.event}" if self.column is None else f"sum_{self.column}_{self.event}"
-
-
-@dataclass(frozen=True, order=True)
-class Window:
-    """A measure over the last `days` event days, split by `by` (not split when empty)."""
-
-    by: str
-    days: int
-    measure: Measure
-
-    @property
-    def name(self) -> str:
-        """Its column in a profile: of its own when not split, else an array that measures of one split share."""
-        return f"by_{self.by}_{self.days}d" if self.by else f"{self.measure.name}_{self.days}d"
-
-
-def parse_measure(text: str) -> Measure:
-    """`enter` or `watch.duration_ms`."""
-    event, _, column = text.partition(".")
-    return Measure(event, column or None)
-
-
-def measures_of(feature: Feature) -> tuple[Measure, ...]:
-    """What one feature counts or sums; a rate's numerator, then its denominator."""
-    named = (feature.count, feature.sum, *(feature.rate or ()))
-    return tuple(parse_measure(text) for text in named if text is not None)
+LATEST: schemas.Columns = {"at": "timestamp", "key": "string"}
+"""What a profile says of a latest event: its time, then the key (the greatest where several came at once)."""
 
 
 def features_of(config: Config, entity: str) -> dict[str, Feature]:
@@ -64,17 +35,44 @@ def features_of(config: Config, entity: str) -> dict[str, Feature]:
 def windows(config: Config, entity: str) -> tuple[Window, ...]:
     """Every window of an entity's profile, once, in a stable order."""
     features = features_of(config, entity).values()
-    return tuple(sorted({Window(f.by or TOTAL, f.window_days, m) for f in features for m in measures_of(f)}))
+    return tuple(sorted({Window(by, f.window_days, m) for f in features for by, m in window_measures(f)}))
+
+
+def distincts(config: Config, entity: str) -> tuple[Distinct, ...]:
+    """Every count of keys in an entity's profile."""
+    return tuple(sorted({found for f in features_of(config, entity).values() if (found := distinct_of(f))}))
+
+
+def decays(config: Config, entity: str) -> tuple[Decay, ...]:
+    """Everything that fades in an entity's profile."""
+    return tuple(sorted({found for f in features_of(config, entity).values() if (found := decay_of(f))}))
+
+
+def priors(config: Config, entity: str) -> tuple[Prior, ...]:
+    """Every sum over a group in an entity's profile."""
+    return tuple(sorted({prior for f in features_of(config, entity).values() for prior in priors_of(f)}))
+
+
+def latests(config: Config, entity: str) -> tuple[Latest, ...]:
+    """Every key of a latest event in an entity's profile."""
+    return tuple(sorted({found for f in features_of(config, entity).values() if (found := latest_of(f))}))
+
+
+def summed(config: Config, entity: str) -> tuple[Window | Distinct | Decay, ...]:
+    """Everything in an entity's profile that measures are summed for."""
+    return (*windows(config, entity), *distincts(config, entity), *decays(config, entity))
 
 
 def measures(config: Config, entity: str) -> tuple[Measure, ...]:
     """Every measure of an entity's days."""
-    return tuple(sorted({window.measure for window in windows(config, entity)}))
+    return tuple(sorted({one.measure for one in summed(config, entity)}))
 
 
-def split_keys(config: Config, entity: str) -> tuple[str, ...]:
-    """What an entity's sums are split by: attributes or the id column of its counterpart."""
-    return tuple(sorted({window.by for window in windows(config, entity) if window.by}))
+def split_events(config: Config, entity: str) -> dict[str, tuple[str, ...]]:
+    """What an entity's days are split by -> the event types that are split so, both sorted."""
+    pairs = {(one.by, one.measure.event) for one in summed(config, entity) if one.by}
+    pairs |= {(latest.by, latest.event) for latest in latests(config, entity)}
+    return {by: tuple(sorted(e for b, e in pairs if b == by)) for by in sorted({by for by, _ in pairs})}
 
 
 def split_windows(config: Config, entity: str) -> dict[tuple[str, int], tuple[Measure, ...]]:
@@ -89,6 +87,11 @@ def split_windows(config: Config, entity: str) -> dict[tuple[str, int], tuple[Me
 def last_events(config: Config, entity: str) -> tuple[str, ...]:
     """Event types of which the latest time is kept."""
     return tuple(sorted({f.since for f in features_of(config, entity).values() if f.since is not None}))
+
+
+def first_events(config: Config, entity: str) -> tuple[str, ...]:
+    """Event types of which the first time is kept."""
+    return tuple(sorted({f.since_first for f in features_of(config, entity).values() if f.since_first is not None}))
 
 
 def attribute_columns(config: Config, entity: str) -> schemas.Columns:
@@ -108,17 +111,30 @@ def snapshot_columns(config: Config, entity: str) -> schemas.Columns:
 def daily_columns(config: Config, entity: str) -> schemas.Columns:
     """Exact sums of one arrival day; key (id, key, event_day).
 
-    `key` is empty, or `category=music`. `last_<event>` is the latest time of such an event, on rows of the empty key.
+    `key` is empty, or `category=music`. `last_<event>` and `first_<event>` are the latest and the first time of such an
+    event, on rows of the empty key (`last_` also where a `last` feature needs that of each key).
     """
     sums = {measure.name: "bigint" for measure in measures(config, entity)}
-    return {"id": "string", "key": "string", "event_day": "date", **sums, **_last_columns(config, entity)}
+    needed = sorted({*last_events(config, entity), *(latest.event for latest in latests(config, entity))})
+    times = {**{f"last_{event}": "timestamp" for event in needed}, **_first_columns(config, entity)}
+    return {"id": "string", "key": "string", "event_day": "date", **sums, **times}
 
 
 def profile_columns(config: Config, entity: str) -> schemas.Columns:
     """What is known of an entity at the end of a day; key id."""
     totals = {window.name: "bigint" for window in windows(config, entity) if not window.by}
     arrays = {f"by_{by}_{days}d": _array_type(found) for (by, days), found in split_windows(config, entity).items()}
-    return {**snapshot_columns(config, entity), **totals, **arrays, **_last_columns(config, entity)}
+    keys = {distinct.name: "bigint" for distinct in distincts(config, entity)}
+    groups = {prior.name: "bigint" for prior in priors(config, entity)}
+    weights = "array<struct<key: string, weight: double>>"
+    fading = {decay.name: weights if decay.by else "double" for decay in decays(config, entity)}
+    latest_type = f"struct<{', '.join(f'{name}: {type_}' for name, type_ in LATEST.items())}>"
+    times = {
+        **{f"last_{event}": "timestamp" for event in last_events(config, entity)},
+        **_first_columns(config, entity),
+        **{latest.name: latest_type for latest in latests(config, entity)},
+    }
+    return {**snapshot_columns(config, entity), **totals, **arrays, **keys, **groups, **fading, **times}
 
 
 def _array_type(found: tuple[Measure, ...]) -> str:
@@ -126,5 +142,5 @@ def _array_type(found: tuple[Measure, ...]) -> str:
     return f"array<struct<key: string, {fields}>>"
 
 
-def _last_columns(config: Config, entity: str) -> schemas.Columns:
-    return {f"last_{event}": "timestamp" for event in last_events(config, entity)}
+def _first_columns(config: Config, entity: str) -> schemas.Columns:
+    return {f"first_{event}": "timestamp" for event in first_events(config, entity)}

@@ -1,5 +1,7 @@
 """The one door to bytes, and the manifest that makes a folder of files a dataset."""
 
+from pipeline.storage.compressed import decompressed as decompressed
+from pipeline.storage.compressed import refuse_unread as refuse_unread
 from pipeline.storage.files import Files as Files
 from pipeline.storage.files import LocalFiles as LocalFiles
 from pipeline.storage.files import files_at as files_at

@@ -21,6 +21,7 @@ from pipeline.config import Config
 from pipeline.days import Day, add_days, day_start_us
 from pipeline.features import FeatureSpec, feature_specs
 from pipeline.storage import Warehouse, data_files, files_at
+from pipeline.training.fitting import smoothed_rate
 from pipeline.training.metrics import auc
 
 MOST_CATEGORIES = 254
@@ -98,7 +99,7 @@ def matrix(specs: Sequence[FeatureSpec], table: pa.Table, priors: dict[str, floa
 def rate_priors(specs: Sequence[FeatureSpec], table: pa.Table) -> dict[str, float]:
     """Mean quotient of each rate over the rows, 0 where every denominator is."""
     rates = [spec for spec in specs if spec.kind == "rate"]
-    sums = {spec.name: [_numbers(table[column]).sum() for column in spec.columns] for spec in rates}
+    sums = {spec.name: [_numbers(table[column]).sum() for column in spec.columns[:2]] for spec in rates}
     return {name: float(above / below) if below else 0.0 for name, (above, below) in sums.items()}
 
 
@@ -117,9 +118,8 @@ def held_out(example_ids: pa.ChunkedArray) -> NDArray[np.bool_]:
 
 def _inputs(spec: FeatureSpec, table: pa.Table, priors: dict[str, float]) -> list[Floats]:
     if spec.kind == "rate":
-        above, below = (_numbers(table[column]) for column in spec.columns)
-        smoothing = spec.smoothing or 0.0
-        return [(above + priors[spec.name] * smoothing) / np.maximum(below + smoothing, 1e-9), below]
+        parts = [_numbers(table[column]) for column in spec.columns]
+        return [np.asarray(smoothed_rate(spec, parts, priors[spec.name]), np.float64), parts[1]]
     if spec.kind == "sequence":
         values = table[spec.name]
         lengths = pc.fill_null(pc.list_value_length(values), 0).cast("int64")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.config import Config
+from pipeline.config import Config, TableSource
 from pipeline.days import Day, add_days, days_between
 from pipeline.errors import MissingInput
 from pipeline.storage import Warehouse, has_manifest
@@ -26,6 +26,21 @@ def training_days(config: Config, day: Day) -> tuple[list[Day], list[Day]]:
     return days_between(add_days(cut, 1 - training.days), cut, first), days_between(add_days(cut, 1), day, first)
 
 
+def split_folders(config: Config, warehouse: Warehouse, table: TableSource) -> tuple[list[str], list[str]]:
+    """Of a table's examples the folder to learn from and the one to judge on.
+
+    Raises MissingInput naming what is not there, with the command to type.
+    """
+    chosen = config.training.evaluate_on or table.split.names[1]
+    names = [f"examples/{config.training.label}/{name}" for name in ("train", chosen)]
+    first = config.product.first_day
+    folders = [warehouse.folder(name, first) for name in names]
+    if missing := [name for name, folder in zip(names, folders, strict=True) if not has_manifest(folder)]:
+        listed, command = ", ".join(f"{name}/dt={first}" for name in missing), config.command("day", DT=first)
+        raise MissingInput(f"train needs {listed}, which is not there yet. Build it first: {command}")
+    return folders[:1], folders[1:]
+
+
 def example_folders(config: Config, warehouse: Warehouse, days: list[Day]) -> list[str]:
     """Folders of the examples of some days.
 
@@ -41,7 +56,12 @@ def example_folders(config: Config, warehouse: Warehouse, days: list[Day]) -> li
 
 
 def vocabulary_day(config: Config, train_days: list[Day]) -> Day | None:
-    """The day whose vocabulary the newest training rows were encoded by; None when there was none yet."""
+    """The day whose vocabulary the newest training rows were encoded by; None when there was none yet.
+
+    Rows of a table are encoded by the vocabularies of their own, only day.
+    """
+    if config.table is not None:
+        return config.product.first_day
     before = add_days(train_days[-1], -1)
     return before if before >= config.product.first_day else None
 

@@ -14,6 +14,7 @@ from pipeline.features import FeatureSpec
 from pipeline.loader import Batch, Loader
 
 Constants = dict[str, dict[str, float]]
+Array = NDArray[np.floating]
 
 
 @dataclass
@@ -89,10 +90,18 @@ def _is_standardized(spec: FeatureSpec) -> bool:
 
 def _values(spec: FeatureSpec, batch: Batch, priors: dict[str, float]) -> NDArray[np.floating]:
     if spec.kind == "rate":
-        smoothing = spec.smoothing or 0.0
-        return (batch[f"{spec.name}__num"] + priors[spec.name] * smoothing) / (batch[f"{spec.name}__den"] + smoothing)
+        return smoothed_rate(spec, [batch[column] for column in spec.columns], priors[spec.name])
     values = batch[spec.name]
     return np.log1p(np.maximum(values, 0.0)) if spec.log else values
+
+
+def smoothed_rate(spec: FeatureSpec, parts: Sequence[Array], prior: float) -> Array:
+    """The rate of every row, from the columns of its spec, as the graph computes it (pipeline.models.transforms)."""
+    smoothing = spec.smoothing or 0.0
+    group: Array | float = prior
+    if spec.grouped:
+        group = (parts[2] + prior * smoothing) / (parts[3] + smoothing)
+    return (parts[0] + group * smoothing) / (parts[1] + smoothing)
 
 
 def _f32(value: float) -> float:

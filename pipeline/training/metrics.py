@@ -164,10 +164,12 @@ def expected_calibration_error(groups: list[dict[str, float]]) -> float:
 def summary(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None, users: ArrayLike) -> dict[str, Any]:
     """All of them as JSON: auc, gauc, gauc_users, gauc_one_class_users, logloss, normalized_entropy, ece, calibration.
 
+    `gauc` is None where every row is a user of its own.
+
     Raises PipelineError where the rows cannot tell (one class, no rows, scores that are not finite).
     """
     area = auc(label, score, weight)
-    own, both, one = gauc(label, score, weight, users)
+    own, both, one = _own_auc(label, score, weight, users)
     groups = calibration(label, score, weight)
     return {
         "auc": area,
@@ -179,6 +181,13 @@ def summary(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None, users:
         "ece": expected_calibration_error(groups),
         "calibration": groups,
     }
+
+
+def _own_auc(
+    label: ArrayLike, score: ArrayLike, weight: ArrayLike | None, users: ArrayLike
+) -> tuple[float | None, int, int]:
+    count = user_codes(users)[1]
+    return (None, 0, count) if count == len(np.asarray(users)) else gauc(label, score, weight, users)
 
 
 def checked(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None) -> tuple[Floats, Floats, Floats]:

@@ -8,15 +8,21 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.config import Config
+from pipeline.config import ColumnLabel, Config
 from pipeline.days import Day, add_days, day_start_us
-from pipeline.errors import DamagedData
+from pipeline.errors import ConfigError, DamagedData
 from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, features_digest, vocabulary_names
 from pipeline.loader import Loader
 from pipeline.models import ModelSpec
 from pipeline.provenance import code_version, source_hash
 from pipeline.storage import Warehouse, data_files, digest_of, files_at, read_manifest
-from pipeline.training.choose_days import example_folders, training_days, vocabulary_day, vocabulary_folders
+from pipeline.training.choose_days import (
+    example_folders,
+    split_folders,
+    training_days,
+    vocabulary_day,
+    vocabulary_folders,
+)
 
 SECTIONS = {"labels", "features", "model", "training"}
 SOURCES = (
@@ -79,9 +85,10 @@ class Plan:
     def evaluation(self, specs: Sequence[FeatureSpec] | None = None) -> Loader:
         """The rows to judge on, as a model of these specs reads them (default: the model of this plan).
 
-        Exposures of before `cut_us`, whose labels matured on the later days, are not among them.
+        Exposures of before `cut_us`, whose labels matured on the later days, are not among them. Rows have no clock.
         """
-        return Loader(self.evaluation_folders, specs or self.specs, from_us=self.cut_us, **self.batching)
+        from_us = self.cut_us if self.config.table is None else None
+        return Loader(self.evaluation_folders, specs or self.specs, from_us=from_us, **self.batching)
 
     def model_spec(self, constants: Mapping[str, Mapping[str, float]]) -> ModelSpec:
         """The model to train."""
@@ -103,8 +110,9 @@ class Plan:
 
 def make_plan(config: Config, warehouse: Warehouse, day: Day) -> Plan:
     """The training whose evaluation ends on `day`; MissingInput names what is not there and the command to type."""
-    train_days, evaluation_days = training_days(config, day)
-    folders, later = (example_folders(config, warehouse, days) for days in (train_days, evaluation_days))
+    if reason := untrainable(config):
+        raise ConfigError(reason)
+    train_days, evaluation_days, folders, later = _rows(config, warehouse, day)
     known = vocabulary_folders(config, warehouse, vocabulary_names(config), vocabulary_day(config, train_days))
     inputs, snapshots = _digests([*folders, *later]), _digests(known.values())
     config_hash = digest_of(_sections(config))
@@ -114,6 +122,28 @@ def make_plan(config: Config, warehouse: Warehouse, day: Day) -> Plan:
         config, warehouse, train_days, evaluation_days, folders, later, feature_specs(config), vocabularies, run,
         config_hash, inputs, snapshots, _origin([*folders, *later, *known.values()]),
     )  # fmt: skip
+
+
+def untrainable(config: Config) -> str | None:
+    """What no model family reads yet, and what to do; None where there is no such thing."""
+    images = [f"$.features.context.{name}" for name, feature in config.features.context.items() if feature.image]
+    if images:
+        return f"model.kind = {config.model.kind!r} takes no image ({', '.join(images)}); take other features to train"
+    label = config.labels[config.training.label]
+    if isinstance(label, ColumnLabel) and label.classes is not None:
+        return f"model.kind = {config.model.kind!r} tells two classes apart, label {config.training.label!r} has more"
+    return None
+
+
+def _rows(config: Config, warehouse: Warehouse, day: Day) -> tuple[list[Day], list[Day], list[str], list[str]]:
+    """Days and folders of examples to learn from and to judge on; a table has one day, and a folder a split."""
+    if config.table is not None:
+        first = config.product.first_day
+        folders, later = split_folders(config, warehouse, config.table)
+        return [first], [first], folders, later
+    train_days, evaluation_days = training_days(config, day)
+    folders, later = (example_folders(config, warehouse, days) for days in (train_days, evaluation_days))
+    return train_days, evaluation_days, folders, later
 
 
 def _sections(config: Config) -> dict[str, Any]:

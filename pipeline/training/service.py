@@ -22,6 +22,7 @@ from pipeline.training.gate import Verdict, judge
 from pipeline.training.plan import Plan
 
 MODELS, CANDIDATES = "models", "candidates"
+HEADLINE = ("auc", "gauc", "logloss", "ece")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class TrainResult:
     @property
     def headline(self) -> dict[str, float]:
         """The few metrics that fit into a line."""
-        return {name: round(self.metrics[name], 4) for name in ("auc", "gauc", "logloss", "ece")}
+        return {name: round(self.metrics[name], 4) for name in HEADLINE if self.metrics[name] is not None}
 
 
 def next_version(plan: Plan) -> str:

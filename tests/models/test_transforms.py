@@ -77,20 +77,28 @@ def test_a_constant_number_does_not_divide_by_zero() -> None:
 def test_a_rate_is_pulled_to_its_prior() -> None:
     feature, constants = FeatureSpec("rate", "rate", smoothing=20.0), {"prior": 0.1, "mean": 0.1, "scale": 0.05}
     numerator, denominator = floats(0.0, 8.0, NAN, 3.0), floats(0.0, 20.0, 20.0, NAN)
-    scaled, confidence = run(
-        lambda num, den: transforms.rate_columns(num, den, feature, constants), numerator, denominator
-    )
+    scaled, confidence = run(lambda *parts: transforms.rate_columns(parts, feature, constants), numerator, denominator)
     smoothed = [0.1, 0.25, 0.05, 0.25]
     assert scaled.ravel().tolist() == pytest.approx([(rate - 0.1) / 0.05 for rate in smoothed], abs=1e-6)
     observed = [0.0, 20.0, 20.0, 0.0]
     assert confidence.ravel().tolist() == pytest.approx([math.log1p(count) / 4 for count in observed], abs=1e-6)
 
 
+def test_a_grouped_rate_is_pulled_to_that_of_its_group_and_a_small_group_to_the_rest() -> None:
+    feature = FeatureSpec("rate", "rate", smoothing=20.0, grouped=True)
+    constants = {"prior": 0.1, "mean": 0.0, "scale": 1.0}
+    parts = floats(0.0, 8.0, 8.0), floats(0.0, 20.0, 20.0), floats(0.0, 78.0, NAN), floats(0.0, 180.0, NAN)
+    scaled, _ = run(lambda *nodes: transforms.rate_columns(nodes, feature, constants), *parts)
+    group = (78 + 0.1 * 20) / (180 + 20)
+    wanted = [0.1, (8 + group * 20) / 40, (8 + 0.1 * 20) / 40]
+    assert scaled.ravel().tolist() == pytest.approx(wanted, rel=1e-6)
+    assert feature.columns == ("rate__num", "rate__den", "rate__prior_num", "rate__prior_den")
+    assert FeatureSpec.from_json(feature.to_json()) == feature
+
+
 def test_no_rate_is_so_large_that_it_is_no_number() -> None:
     feature, constants = FeatureSpec("rate", "rate", smoothing=20.0), {"prior": 0.1, "mean": 0.1, "scale": 0.05}
     numerator, denominator = floats(INF, INF, 0.0, 1e38, -INF, 5.0), floats(INF, 0.0, INF, 1e38, 3.0, -INF)
-    scaled, confidence = run(
-        lambda num, den: transforms.rate_columns(num, den, feature, constants), numerator, denominator
-    )
+    scaled, confidence = run(lambda *parts: transforms.rate_columns(parts, feature, constants), numerator, denominator)
     assert scaled.ravel().tolist() == pytest.approx([8.0, 8.0, -2.0, 8.0, -8.0, (7 / 20 - 0.1) / 0.05], abs=1e-5)
     assert confidence.ravel().tolist() == pytest.approx([8.0, 0.0, 8.0, 8.0, math.log1p(3) / 4, 0.0], abs=1e-6)

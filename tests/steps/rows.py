@@ -23,6 +23,9 @@ _ARROW = {
     "date": pa.date32(),
     "int": pa.int32(),
     "bigint": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "array<int>": pa.list_(pa.int32()),
 }
 _numbers = itertools.count()
 

@@ -35,7 +35,7 @@ ROOM = {
 
 @pytest.fixture
 def config() -> Config:
-    return load_config(CONF / "live.toml", ["clean.bots.per_hour=3", "clean.max_line_bytes=2000"])
+    return load_config(CONF / "live.toml", ["clean.bots.rate.per_hour=3", "clean.max_line_bytes=2000"])
 
 
 def show(**fields: Any) -> dict[str, Any]:
@@ -67,6 +67,7 @@ class Cleaner:
         users: tuple[Any, ...] = (),
         files: int = 1,
         earlier: tuple[str, ...] = (),
+        pii_key: bytes | None = None,
     ) -> CleanLogs:
         """`earlier` are ids of the look-back days, of every source that has any."""
         raw = {}
@@ -74,7 +75,8 @@ class Cleaner:
             paths = [self._write(f"{name}-{files}-{i}.json.gz", content[i::files]) for i in range(files)]
             raw[name] = raw_lines(self.spark, paths, self.config.sources[name])
         seen = self.spark.createDataFrame([(id_,) for id_ in earlier], "event_id string")
-        return clean_logs(self.config, DAY, raw, dict.fromkeys(("events", "users"), seen) if earlier else {}, None)
+        before = dict.fromkeys(("events", "users"), seen) if earlier else {}
+        return clean_logs(self.config, DAY, raw, before, None, pii_key)
 
     def _write(self, name: str, lines: Any) -> str:
         stored = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.steps.check_features import check_features
-from pipeline.steps.measures import Measure, daily_columns, parse_measure, profile_columns
+from pipeline.steps.measures import daily_columns, measures, profile_columns
+from pipeline.steps.sums import Measure, parse_measure
 from tests.steps.rows import TABLES, toy_config
 
 
@@ -83,3 +84,9 @@ def test_two_sums_of_one_name_are_refused() -> None:
     check_features(toy_config(sources=sources, features={"user": one}))
     with pytest.raises(ConfigError, match="sum_a_b_c_d"):
         check_features(toy_config(sources=sources, features={"user": {**one, "y": {"sum": "b_c_d.a"}}}))
+
+
+def test_a_count_and_a_sum_of_one_event_stand_side_by_side() -> None:
+    user = {"key": {"column": "user_id"}, "n": {"count": "watch"}, "s": {"rate": ["watch.duration_ms", "watch"]}}
+    names = [measure.name for measure in measures(toy_config(features={"user": user}), "user")]
+    assert names == ["count_watch", "sum_duration_ms_watch"]

@@ -179,7 +179,7 @@ def _sums(road: Road, world: World, day: Day) -> None:
         daily = build_daily(config, day, entity, events, said["item"], said["user"])
         assert dict(daily.dtypes) == _types(road.spark, daily_columns(config, entity))
         road.keep(f"daily_{entity}", day, daily)
-        window = road.table(f"daily_{entity}", [add_days(day, -n) for n in range(3)])
+        window = road.table(f"daily_{entity}", [add_days(day, -n) for n in range(3)], "dt")
         assert window is not None
         profiles = build_profiles(config, day, entity, before[entity], said[entity], window)
         assert dict(profiles.dtypes) == _types(road.spark, profile_columns(config, entity))

@@ -52,6 +52,15 @@ def test_constants_are_those_of_the_rows_that_are_numbers() -> None:
     assert "hour" not in fitted, "a bucketed number needs no constants"
 
 
+def test_a_grouped_rate_is_fitted_as_the_graph_computes_it() -> None:
+    spec = FeatureSpec("ctr", "rate", smoothing=10.0, grouped=True)
+    columns = {"ctr__num": [2, 1], "ctr__den": [10, 20], "ctr__prior_num": [30, 0], "ctr__prior_den": [90, 0]}
+    fitted = fit_constants(Batches(batch(label=[1, 0], **columns)), [spec])  # type: ignore[arg-type]
+    groups = np.array([30 + 0.1 * 10, 0.1 * 10]) / np.array([100, 10])
+    rates = (np.array([2, 1]) + groups * 10) / np.array([20, 30])
+    assert fitted["ctr"] == pytest.approx({"prior": 0.1, "mean": rates.mean(), "scale": rates.std()}, rel=1e-5)
+
+
 def test_padding_has_no_weight_in_the_prior() -> None:
     fitted = fit_constants(Batches(batch(label=[1, 1, 0], weight=[1, 0, 1])), SPECS)  # type: ignore[arg-type]
     assert fitted["label"]["prior"] == 0.5

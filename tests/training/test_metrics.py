@@ -167,3 +167,8 @@ def test_sums_begin_anew_in_each_group() -> None:
     group, values = np.array([0, 0, 0, 2, 5, 5]), np.array([1.0, 2.0, 3.0, 7.0, 0.5, 0.25])
     assert metrics.sums_before(group, values).tolist() == [0, 1, 3, 0, 0, 0.5]
     assert metrics.sums_before(group[:0], values[:0]).tolist() == []
+
+
+def test_where_each_row_is_a_user_of_its_own_there_is_no_gauc() -> None:
+    found = metrics.summary([0, 1, 1], [0.2, 0.1, 0.9], None, ["a", "b", "c"])
+    assert (found["auc"], found["gauc"], found["gauc_users"]) == (0.5, None, 0)

@@ -151,7 +151,7 @@ class Reducer:
 
     def _room_for(self, p: Parameter, rows: int) -> Array:
         """Memory for the gradients of so many rows of a table, the same from step to step."""
-        if len(self._room.get(p.name, ())) < rows:
+        if p.name not in self._room or len(self._room[p.name]) < rows:
             self._room[p.name] = np.empty((rows, *p.shape[1:]), np.float32)
         return self._room[p.name][:rows]
 

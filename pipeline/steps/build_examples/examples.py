@@ -34,7 +34,7 @@ def build_examples(
     Raises ConfigError when a feature or label names a column that is not there.
     """
     check_features(config)
-    exposures = _exposures(config, day, events)
+    exposures = exposures_of(config, day, events)
     labelled = with_labels(config, exposures, events)
     featured = features_at(config, labelled, profiles, vocabularies, history)
     weighted = featured.withColumn("weight", F.lit(1.0).cast("float"))
@@ -42,13 +42,13 @@ def build_examples(
     return weighted.select(*[F.col(names.get(column, column)).alias(column) for column in schemas.examples(config)])
 
 
-def _exposures(config: Config, day: Day, events: DataFrame) -> DataFrame:
+def exposures_of(config: Config, day: Day, events: DataFrame) -> DataFrame:
     """example_id and what was known of the event when it happened."""
     zone = config.product.zone
-    mature_us = max(label.mature_after_s for label in config.labels.values()) * SECOND_US
+    mature_us = max(label.mature_after_s for label in config.event_labels.values()) * SECOND_US
     mature_at = shifted(F.col("event_time"), mature_us)
     of_day = (mature_at >= day_start(day, zone)) & (mature_at < day_start(add_days(day, 1), zone))
-    is_exposure = F.col("event_type") == config.labels[config.training.label].of
+    is_exposure = F.col("event_type") == config.event_labels[config.training.label].of
     shown = events.where(is_exposure & F.col("bot_rule").isNull() & of_day)
     complete = shown.where("user_id is not null and item_id is not null")
     return complete.select(F.col("event_id").alias("example_id"), *event_columns(config))

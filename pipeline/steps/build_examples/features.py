@@ -12,8 +12,11 @@ from pipeline.config import Config, Feature
 from pipeline.features import feature_specs
 from pipeline.steps.build_examples.encoding import code, table_or_empty, text_of, with_code
 from pipeline.steps.build_examples.sequences import sequences_at
+from pipeline.steps.build_examples.tops import top_ids, with_tops
 from pipeline.steps.instants import HOUR_US, SECOND_US, local_day, shifted
-from pipeline.steps.measures import COUNTERPART, Measure, attribute_columns, measures_of, profile_columns
+from pipeline.steps.measures import COUNTERPART, attribute_columns, profile_columns
+from pipeline.steps.splits import event_value
+from pipeline.steps.sums import Decay, Measure, decay_of, distinct_of, latest_of, measures_of, priors_of
 
 ENTITIES = ("item", "user")  # the item's row is short, the user's carries long arrays
 
@@ -35,7 +38,7 @@ def features_at(
     dated = _dated(config, points)
     joined = _with_sequences(config, dated, vocabularies, history).alias("point")
     for entity in ENTITIES:
-        joined = _with_profile(config, joined, entity, profiles)
+        joined = _with_profile(config, joined, entity, profiles, vocabularies)
     encoded = joined.select("point.*", *_numbers(config), *_values(config))
     for full in _id_values(config):
         vocabulary = table_or_empty(points.sparkSession, vocabularies, _vocabulary(config, full), schemas.VOCABULARY)
@@ -62,9 +65,16 @@ def _with_sequences(
     return dated.join(sequences_at(config, moments, vocabularies, history), on=["user_id", "event_time"], how="left")
 
 
-def _with_profile(config: Config, joined: DataFrame, entity: str, profiles: Mapping[str, DataFrame]) -> DataFrame:
+def _with_profile(
+    config: Config,
+    joined: DataFrame,
+    entity: str,
+    profiles: Mapping[str, DataFrame],
+    vocabularies: Mapping[str, DataFrame],
+) -> DataFrame:
     columns = {**profile_columns(config, entity), "profile_day": "date"}
-    profile = table_or_empty(joined.sparkSession, profiles, entity, columns).select(*columns).alias(entity)
+    table = table_or_empty(joined.sparkSession, profiles, entity, columns).select(*columns)
+    profile = with_tops(config, table, entity, vocabularies).alias(entity)
     served = F.col(f"{entity}.profile_day") == F.col("point._profile_day")
     same = F.col(f"{entity}.id") == F.col(f"point.{schemas.ENTITY_ID[entity]}")
     return joined.join(profile, same & served, how="left")
@@ -85,7 +95,12 @@ def _id_values(config: Config) -> dict[str, Column]:
         for full, group, feature in _declared(config)
         if feature.attribute is not None and feature.edges is None
     }
-    return {**columns, **attributes}
+    latest = {
+        full: F.col(f"{group}.{found.name}.key")
+        for full, group, feature in _declared(config)
+        if (found := latest_of(feature)) is not None
+    }
+    return {**columns, **attributes, **latest}
 
 
 def _values(config: Config) -> list[Column]:
@@ -103,7 +118,7 @@ def _columns(config: Config) -> list[Column]:
 
 
 def _numbers(config: Config) -> list[Column]:
-    """Every column that is not an id, from the point and the two profiles."""
+    """Every column that is not one id, from the point and the two profiles."""
     ids = _id_values(config)
     numbers = [_number(config, full, group, feature) for full, group, feature in _declared(config) if full not in ids]
     return [column.alias(name) for found in numbers for name, column in found.items()]
@@ -117,8 +132,22 @@ def _number(config: Config, full: str, group: str, feature: Feature) -> dict[str
         return {full: F.col(f"{group}.{feature.attribute}").try_cast("float")}
     if feature.since is not None:
         return {full: _hours_since(F.col(f"{group}.last_{feature.since}"))}
+    if feature.since_first is not None:
+        return {full: _hours_since(F.col(f"{group}.first_{feature.since_first}"))}
+    if feature.top is not None:
+        return {full: top_ids(F.col(f"{group}._top_{full}"), F.col("point._day"))}
+    if (distinct := distinct_of(feature)) is not None:
+        return {full: F.coalesce(F.col(f"{group}.{distinct.name}"), F.lit(0)).cast("float")}
+    if (decay := decay_of(feature)) is not None:
+        return {full: _weight(config, group, decay).cast("float")}
+    if feature.share is not None:
+        measure, whole = measures_of(feature)[0], feature.model_copy(update={"by": None})
+        parts = {"num": _sum(config, group, feature, measure), "den": _sum(config, group, whole, measure)}
+        return {f"{full}__{name}": part.cast("float") for name, part in parts.items()}
     sums = [_sum(config, group, feature, measure).cast("float") for measure in measures_of(feature)]
-    return dict(zip([f"{full}__num", f"{full}__den"] if feature.rate else [full], sums, strict=True))
+    sums += [F.coalesce(F.col(f"{group}.{prior.name}"), F.lit(0)).cast("float") for prior in priors_of(feature)]
+    names = ("__num", "__den", "__prior_num", "__prior_den") if feature.rate else ("",)
+    return {f"{full}{name}": column for name, column in zip(names, sums, strict=False)}
 
 
 def _hours_since(last: Column) -> Column:
@@ -132,12 +161,23 @@ def _sum(config: Config, group: str, feature: Feature, measure: Measure) -> Colu
     days = feature.window_days
     if feature.by is None:
         return F.coalesce(F.col(f"{group}.{measure.name}_{days}d"), F.lit(0))
-    entries = F.col(f"{group}.by_{feature.by}_{days}d")
-    place = F.array_position(entries["key"], _split_value(config, group, feature.by))  # from 1; 0 where it is not there
-    return F.coalesce(F.get(entries, (place - 1).cast("int"))[measure.name], F.lit(0))
+    entry = _entry(config, group, F.col(f"{group}.by_{feature.by}_{days}d"), feature.by)
+    return F.coalesce(entry[measure.name], F.lit(0))
+
+
+def _weight(config: Config, group: str, decay: Decay) -> Column:
+    """What is left of a sum by decay; when split, of the counterpart's own value. 0 when there is none."""
+    found = F.col(f"{group}.{decay.name}")
+    return F.coalesce(_entry(config, group, found, decay.by)["weight"] if decay.by else found, F.lit(0.0))
+
+
+def _entry(config: Config, group: str, entries: Column, by: str) -> Column:
+    """The entry of an array of a split whose key is the counterpart's, or the exposure's, own value."""
+    place = F.array_position(entries["key"], _split_value(config, group, by))  # from 1; 0 where it is not there
+    return F.get(entries, (place - 1).cast("int"))
 
 
 def _split_value(config: Config, group: str, by: str) -> Column:
     other = COUNTERPART[group]
-    inside = F.col(f"{other}.{by}") if by in attribute_columns(config, other) else F.col(f"point.{by}")
-    return inside.cast("string")
+    said = by in attribute_columns(config, other)
+    return (F.col(f"{other}.{by}") if said else event_value(config, by, "point")).cast("string")

@@ -15,12 +15,27 @@ def with_labels(config: Config, exposures: DataFrame, events: DataFrame) -> Data
     Positive when an event of the label's type with equal `match` columns has event_time in (t, t + within_s] and
     available_at <= t + mature_after_s. A null matches nothing. The underscore keeps labels away from `sql` features.
     """
-    for name, label in config.labels.items():
+    for name, label in config.event_labels.items():
         exposures = _with_label(exposures, events, name, label)
     return exposures
 
 
+def known_after(exposures: DataFrame, events: DataFrame, label: Label) -> DataFrame:
+    """`known_after_us` bigint of every positive exposure: from when it happened until its label could be known, which
+    is when the first of the events that make it positive was available."""
+    found = F.filter("_followed", lambda event: _attributed(label, event))
+    known_at = F.array_min(F.transform(found, lambda event: event["available_at"]))
+    delay = F.unix_micros(known_at) - F.unix_micros("event_time")
+    return _with_followed(exposures, events, label).select(delay.alias("known_after_us")).dropna()
+
+
 def _with_label(exposures: DataFrame, events: DataFrame, name: str, label: Label) -> DataFrame:
+    joined = _with_followed(exposures, events, label)
+    positive = F.coalesce(F.exists("_followed", lambda event: _attributed(label, event)), F.lit(False))
+    return joined.select(*exposures.columns, positive.cast("float").alias(f"_label_{name}"))
+
+
+def _with_followed(exposures: DataFrame, events: DataFrame, label: Label) -> DataFrame:
     """One row a match key holds its events, so that an exposure meets one row and never becomes two."""
     followed = (
         events.where(F.col("event_type") == label.event)
@@ -28,9 +43,7 @@ def _with_label(exposures: DataFrame, events: DataFrame, name: str, label: Label
         .groupBy(*label.match)
         .agg(F.sort_array(F.collect_list(F.struct("event_time", "available_at"))).alias("_followed"))
     )
-    joined = exposures.join(followed, on=list(label.match), how="left")
-    positive = F.coalesce(F.exists("_followed", lambda event: _attributed(label, event)), F.lit(False))
-    return joined.select(*exposures.columns, positive.cast("float").alias(f"_label_{name}"))
+    return exposures.join(followed, on=list(label.match), how="left")
 
 
 def _attributed(label: Label, event: Column) -> Column:

@@ -19,16 +19,20 @@ from pipeline.config import Config, Source
 from pipeline.days import Day, add_days
 from pipeline.schemas import Columns
 from pipeline.steps.clean_logs.bots import with_bots
+from pipeline.steps.clean_logs.columns import default_of as default_of
 from pipeline.steps.clean_logs.columns import text_of, value_of
-from pipeline.steps.clean_logs.lines import RawLines, field_names, is_blank, parsed, readable
+from pipeline.steps.clean_logs.lines import RawLines, decoded, field_names, fields_of, is_blank
 from pipeline.steps.clean_logs.lines import raw_lines as raw_lines
+from pipeline.steps.clean_logs.pii import hashed
 from pipeline.steps.clean_logs.rooms import rooms_known, still_of_use
 from pipeline.steps.clean_logs.rules import RULES as RULES
 from pipeline.steps.clean_logs.rules import TEXT, VALUE, Context, verdict
 from pipeline.steps.instants import day_start, local_day, shifted
 
-KEPT, DUPLICATE, BLANK, HEADER = "kept", "duplicate", "blank", "header"
-NOT_REJECTED = (KEPT, DUPLICATE, BLANK, HEADER)
+KEPT, DUPLICATE, BLANK, HEADER, COMMENT = "kept", "duplicate", "blank", "header", "comment"
+NO_ROWS = (BLANK, HEADER, COMMENT)
+"""Lines that are none of a source's rows: they are counted apart."""
+NOT_REJECTED = (KEPT, DUPLICATE, *NO_ROWS)
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,13 @@ def clean_logs(
     raw: Mapping[str, RawLines],
     earlier: Mapping[str, DataFrame],
     earlier_rooms: DataFrame | None,
+    pii_key: bytes | None = None,
 ) -> CleanLogs:
     """Judge every line of every source; a pure function of the day's lines and of the days before.
 
     `raw` has the lines of each source that a dataset uses; `earlier`, by source, the event ids of the look-back days
-    (a room that is told twice stays one room, so its source needs none); `earlier_rooms` the rooms of the day before.
+    (a room that is told twice stays one room, so its source needs none); `earlier_rooms` the rooms of the day before;
+    `pii_key` what the columns that name a person are hashed with.
     Lines are read and parsed once: `release()` gives that memory back.
     """
     datasets = config.datasets
@@ -62,7 +68,7 @@ def clean_logs(
         rooms = None
         if name == datasets.events and datasets.rooms is not None:
             rooms = rooms_known(_kept(judged[datasets.rooms]), earlier_rooms)
-        judged[name] = _judge(config, day, name, raw[name], rooms, earlier.get(name)).persist(
+        judged[name] = _judge(config, day, name, raw[name], rooms, earlier.get(name), pii_key).persist(
             StorageLevel.MEMORY_AND_DISK
         )
     return CleanLogs(
@@ -86,11 +92,17 @@ def _release(tables: Iterable[DataFrame]) -> None:
 
 
 def _judge(
-    config: Config, day: Day, name: str, raw: RawLines, rooms: DataFrame | None, earlier: DataFrame | None
+    config: Config,
+    day: Day,
+    name: str,
+    raw: RawLines,
+    rooms: DataFrame | None,
+    earlier: DataFrame | None,
+    pii_key: bytes | None,
 ) -> DataFrame:
     """Each line with its `fate`, its `detail` and the columns of its source; the bytes only where it is rejected."""
     source = config.sources[name]
-    lines = _of_the_day(config, day, source, raw, _valued(config, day, source, raw))
+    lines = _of_the_day(config, day, source, raw, _valued(config, day, source, raw, pii_key))
     if rooms is not None:
         known = rooms.drop("item_id").withColumnRenamed("room_id", f"{VALUE}room_id")
         lines = lines.join(F.broadcast(known), on=f"{VALUE}room_id", how="left")  # some days of broadcasts: small
@@ -107,25 +119,51 @@ def _judge(
     )
 
 
-def _valued(config: Config, day: Day, source: Source, raw: RawLines) -> DataFrame:
-    """Lines with `fate` (blank, header or null), the parsed `fields`, each column's text and value, and both clocks."""
-    line = F.col("line")
-    fate = F.when(is_blank(line), F.lit(BLANK))
-    if raw.header is not None:
-        fate = F.when(F.rtrim(line.cast("string"), F.lit("\r")) == F.lit(raw.header), F.lit(HEADER)).otherwise(fate)
-    fields = field_names(source, raw)
-    table = raw.table.withColumn("fate", fate).withColumn(
-        "fields", parsed(readable(line, config.clean.max_line_bytes), source, fields)
+def _valued(config: Config, day: Day, source: Source, raw: RawLines, pii_key: bytes | None = None) -> DataFrame:
+    """Lines with their fields, each column's text and value, and both clocks."""
+    return typed(source, taken_apart(config, source, raw), pii_key).withColumns(
+        {"event_time": F.col(f"{VALUE}event_time"), "available_at": _available(config, day, source)}
     )
-    if any(column.sql is not None for column in source.columns.values()):
-        table = table.select("*", "fields.*")
-    table = table.withColumns({TEXT + name: text_of(column, "fields") for name, column in source.columns.items()})
+
+
+def taken_apart(config: Config, source: Source, raw: RawLines) -> DataFrame:
+    """Lines with `fate` (blank, header, comment or null), `text` (null where the encoding is another) and the parsed
+    `fields`."""
+    table = raw.table.withColumn("text", decoded(F.col("line"), source.encoding))
+    table = table.withColumn("fate", _no_row(source, raw))
+    short = F.when(F.octet_length("line") <= config.clean.max_line_bytes, F.rtrim("text", F.lit("\r")))
+    return table.withColumn("fields", fields_of(short, source, field_names(source, raw), raw))
+
+
+def typed(source: Source, table: DataFrame, pii_key: bytes | None = None) -> DataFrame:
+    """Lines that are taken apart, with the text and the value of each declared column; what names a person is hashed
+    with the key."""
+    fields = table.select("fields.*").columns
+    texts = {TEXT + name: text_of(column, "fields", fields) for name, column in source.columns.items()}
+    written = [name for name, column in source.columns.items() if column.sql is not None]
+    if written:  # their `sql` sees the fields of the line, and nothing else
+        alone = table.select(F.struct("*").alias("_line"), "fields.*")
+        table = alone.select("_line.*", *[texts.pop(TEXT + name).alias(TEXT + name) for name in written])
+    table = table.withColumns(texts)
     table = table.withColumns(
         {VALUE + name: value_of(column, F.col(TEXT + name)) for name, column in source.columns.items()}
     )
-    return table.withColumns(
-        {"event_time": F.col(f"{VALUE}event_time"), "available_at": _available(config, day, source)}
-    )
+    if pii_key is not None:
+        named = [VALUE + name for name, column in source.columns.items() if column.pii]
+        table = table.withColumns({name: hashed(F.col(name), pii_key) for name in named})
+    return table
+
+
+def _no_row(source: Source, raw: RawLines) -> Column:
+    """The fate of a line that is none of the source's rows, else null."""
+    if source.format == "parquet":
+        return F.lit(None).cast("string")
+    fate = F.when(is_blank(F.col("line")), F.lit(BLANK))
+    if source.comment is not None:
+        fate = fate.when(F.col("line").startswith(F.lit(source.comment.encode(source.encoding))), F.lit(COMMENT))
+    if raw.header is not None:
+        fate = fate.when(F.rtrim("text", F.lit("\r")) == F.lit(raw.header), F.lit(HEADER))
+    return fate
 
 
 def _available(config: Config, day: Day, source: Source) -> Column:

@@ -1,16 +1,15 @@
-"""From bytes to fields: what a line is, and how its text is taken apart without ever failing.
+"""From files to lines, and from a line to its fields.
 
-A line is the bytes between two newlines. Its fields are text (or null): what they mean is decided later, by rules.
+A line is the bytes between two newlines, or a row of Parquet. Its fields are text (or null): what they mean is decided
+later, by rules.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -18,17 +17,19 @@ from pyspark.sql import functions as F
 from pipeline.config import Source
 from pipeline.days import Day
 from pipeline.errors import ConfigError, DamagedData
-from pipeline.storage import files_at
+from pipeline.steps.clean_logs.delimited import delimited, names_in
+from pipeline.steps.clean_logs.parquet import parquet_rows, row_as_text, row_fields
+from pipeline.storage import decompressed, files_at
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-MOST_FIELDS = 20_000
-"""Of a delimited line: Spark's parser gives up, and the job with it, a little above."""
+UNKNOWN = "\ufffd"
+"""What Java reads where bytes are not of an encoding."""
 
 
 @dataclass(frozen=True)
 class RawLines:
-    """Lines of one source: columns `line` (binary) and `source_file`; for delimited text the header line; where the
-    path names no day, by `source_file` the latest day on which a line of it arrived."""
+    """Lines of one source: columns `line` (binary) and `source_file`, and for Parquet `row`; for delimited text the
+    header line; where the path names no day, by `source_file` the latest day on which a line of it arrived."""
 
     table: DataFrame
     header: str | None = None
@@ -38,19 +39,23 @@ class RawLines:
 def raw_lines(spark: SparkSession, paths: Sequence[str], source: Source) -> RawLines:
     """The lines of raw files, bytes untouched (a carriage return at the end belongs to the line; a byte
     order mark at the beginning belongs to the file and is taken off)."""
+    if source.format == "parquet":
+        return RawLines(parquet_rows(spark, paths))
+    _java_name(spark, source.encoding)
     text = spark.read.option("lineSep", "\n").text(list(paths))
     table = text.select(F.col("value").cast("binary").alias("line"), F.col("_metadata.file_path").alias("source_file"))
-    return RawLines(table, _header(spark, paths) if source.format == "csv" and source.header else None)
+    return RawLines(table, _header(spark, paths, source) if source.format == "csv" and source.header else None)
 
 
-def _header(spark: SparkSession, paths: Sequence[str]) -> str | None:
+def _header(spark: SparkSession, paths: Sequence[str], source: Source) -> str | None:
     """The first line that all files have; None where no file has a line.
 
     Raises DamagedData naming a file whose header is another: its fields would be taken for those of the others.
     """
     tasks = spark.sparkContext.parallelize(list(paths), min(len(paths), 64))
+    lines = tasks.map(lambda path: first_line(path, source)).collect()
     found = [
-        (path, line) for path, line in zip(paths, tasks.map(first_line).collect(), strict=True) if line is not None
+        (path, _decoded_header(path, line, source)) for path, line in zip(paths, lines, strict=True) if line is not None
     ]
     for path, line in found[1:]:
         if line != found[0][1]:
@@ -61,31 +66,55 @@ def _header(spark: SparkSession, paths: Sequence[str]) -> str | None:
     return found[0][1] if found else None
 
 
-def first_line(path: str) -> str | None:
-    """The first line of a raw file as Spark reads it, without its end and byte order mark; None for an empty file."""
+def _decoded_header(path: str, line: bytes, source: Source) -> str:
+    try:
+        return line.decode(source.encoding)
+    except UnicodeDecodeError:
+        raise DamagedData(
+            f"{path} begins with the header {line[:200]!r}, which is not {source.encoding}; say its `encoding` in the "
+            "config, or deliver it again"
+        ) from None
+
+
+def first_line(path: str, source: Source) -> bytes | None:
+    """The first line of a raw file that is neither blank nor a comment, without its end and byte order mark; None for
+    a file without any."""
+    comment = None if source.comment is None else source.comment.encode(source.encoding)
     with files_at(path).open(path) as file:
-        stream = gzip.GzipFile(fileobj=file) if path.endswith(".gz") else file
-        line = cast(BinaryIO, stream).readline()
-    return line.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "replace").rstrip("\r\n") if line else None
+        stream = decompressed(path, file)
+        line = stream.readline().removeprefix(BYTE_ORDER_MARK)
+        while line and (not line.strip() or (comment is not None and line.startswith(comment))):
+            line = stream.readline()
+    return line.rstrip(b"\r\n") or None
 
 
 def field_names(source: Source, raw: RawLines) -> list[str]:
-    """The fields that a line has: those that the columns name, or those of the header.
+    """The fields that a line has: those that the columns name, or those of the header, or the columns of Parquet.
 
-    Raises ConfigError when a delimited source says neither, or when a column names a field that the header lacks.
+    Raises ConfigError when a delimited source says neither, or when a column without a default names a field that
+    there is not.
     """
     named = sorted({column.source for column in source.columns.values() if column.source is not None})
     if source.format == "json":
         return sorted({*named, *_mentioned(source)})
-    if source.fields is None and source.header and raw.header is None:
+    if source.fields is None and source.header and raw.header is None and source.format == "csv":
         return named  # there is no line that could be taken apart
-    fields = (
-        list(source.fields) if source.fields else next(csv.reader([raw.header or ""], delimiter=source.separator), [])
-    )
-    if not fields:
-        raise ConfigError("a csv source without a header needs `fields`, the names of its fields in order")
-    if strange := [name for name in named if name not in fields]:
-        raise ConfigError(f"columns take {strange} from the line, but its header has {fields}")
+    if source.format == "parquet":
+        known = list(row_fields(raw.table))
+        fields = [name for name in known if name in {*named, *_mentioned(source)}]
+    else:
+        known = fields = list(source.fields) if source.fields else names_in(raw.header or "", source)
+    if len(set(fields)) < len(fields) or fields == [""]:
+        raise ConfigError(
+            f"a csv source needs `fields`, the names of its fields in order, where its first line does not name each "
+            f"of them once, got {raw.header!r}"
+        )
+    needed = {column.source for column in source.columns.values() if column.source and column.default is None}
+    if strange := sorted(needed - set(known)):
+        raise ConfigError(
+            f"columns take {strange} from the line, but its files have {known}; a column that older files lack needs "
+            "a `default`"
+        )
     return fields
 
 
@@ -100,15 +129,31 @@ def is_blank(line: Column) -> Column:
     return F.length(F.btrim(line.cast("string"), F.lit(" \t\r\f\v"))) == 0
 
 
-def readable(line: Column, max_bytes: int) -> Column:
-    """The text of a line that is valid UTF-8 and not too long, else null."""
-    text = line.cast("string")
-    return F.when((F.octet_length(line) <= max_bytes) & F.is_valid_utf8(text), F.rtrim(text, F.lit("\r")))
+def decoded(line: Column, encoding: str) -> Column:
+    """The text of a line; null where its bytes are not of the encoding. Needs the session's Java charsets."""
+    name = codecs.lookup(encoding).name
+    if name == "utf-8":
+        text = line.cast("string")
+        return F.when(F.is_valid_utf8(text), text)
+    charset = _java_name(SparkSession.active(), encoding)
+    text = F.decode(line, charset)
+    return F.when(~text.contains(UNKNOWN) | (F.encode(text, charset) == line), text)
 
 
-def parsed(text: Column, source: Source, fields: Sequence[str]) -> Column:
+def _java_name(spark: SparkSession, encoding: str) -> str:
+    """What Java calls an encoding that Python knows. Raises ConfigError where it has none of that name."""
+    charset = spark.sparkContext._jvm.java.nio.charset.Charset  # type: ignore[union-attr]
+    for name in (encoding, codecs.lookup(encoding).name):
+        if charset.isSupported(name):
+            return name
+    raise ConfigError(f"Java knows no encoding {encoding!r}; convert the files to 'utf-8', or give it another name")
+
+
+def fields_of(text: Column, source: Source, fields: Sequence[str], raw: RawLines) -> Column:
     """A struct of text fields, or null when the text is not of the source's format."""
-    return _json(text, fields) if source.format == "json" else _csv(text, source, fields)
+    if source.format == "parquet":
+        return F.when(text.isNotNull(), row_as_text(row_fields(raw.table), fields))
+    return _json(text, fields) if source.format == "json" else delimited(text, source, fields)
 
 
 def _json(text: Column, fields: Sequence[str]) -> Column:
@@ -124,12 +169,3 @@ def _json(text: Column, fields: Sequence[str]) -> Column:
     whole = ~text.contains("]") | inside["v"].isNotNull()
     alone = F.ltrim(text).startswith("{") & (F.size(found) == 1) & whole
     return F.when(alone, F.get(found, F.lit(0)))
-
-
-def _csv(text: Column, source: Source, fields: Sequence[str]) -> Column:
-    """As many fields as the header; Spark marks a line with fewer or more in `_corrupt`."""
-    schema = ", ".join(f"`{name}` string" for name in [*fields, "_corrupt"])
-    options = {"sep": source.separator, "escape": '"', "columnNameOfCorruptRecord": "_corrupt", "mode": "PERMISSIVE"}
-    narrow = F.length(text) - F.length(F.replace(text, F.lit(source.separator), F.lit(""))) < MOST_FIELDS
-    found = F.from_csv(F.when(narrow, text), schema, options)
-    return F.when(narrow & found["_corrupt"].isNull(), found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -38,7 +38,7 @@ class Rule:
 
 
 def _invalid_utf8(context: Context) -> Column:
-    return F.when(~F.is_valid_utf8(F.col("line").cast("string")), F.lit("not UTF-8"))
+    return F.when(F.col("text").isNull(), F.lit(f"not {context.source.encoding.upper()}"))
 
 
 def _malformed(context: Context) -> Column:
@@ -107,7 +107,7 @@ def _not_on_air(context: Context) -> Column:
 
 
 RULES = (
-    Rule("invalid_utf8", "the bytes are UTF-8", _invalid_utf8),
+    Rule("invalid_utf8", "the bytes are text in the source's encoding", _invalid_utf8),
     Rule("malformed", "the line is one record of its format, not longer than max_line_bytes", _malformed),
     Rule("missing_required", "required columns and the clock are there", _missing_required),
     Rule("unknown_value", "a column with declared values has one of them", _unknown_value),
@@ -123,10 +123,10 @@ RULES = (
 )
 
 
-def verdict(context: Context) -> Column:
+def verdict(context: Context, rules: Sequence[Rule] = RULES) -> Column:
     """A struct (rule, detail) of the first rule that the line breaks, or null."""
     found = []
-    for rule in RULES:
+    for rule in rules:
         detail = rule.broken(context)
         found.append(F.when(detail.isNotNull(), F.struct(F.lit(rule.id).alias("rule"), detail.alias("detail"))))
     return F.coalesce(*found)

@@ -137,6 +137,28 @@ def test_every_number_and_every_row_has_one_owner(size: int, together: str) -> N
         np.testing.assert_array_equal(memory[f"parameter/{p.name}"], expected)
 
 
+def test_a_rank_that_owns_no_block_of_a_small_table_has_nothing_to_do() -> None:
+    """Of one block the second of two ranks owns nothing; with gradient 1 in one shard the first takes the step."""
+    graph = ts.Graph()
+    with graph.as_default():
+        ids, weight = ts.placeholder(np.int32, (None,), name="ids"), ts.placeholder(np.float32, (), name="weight")
+        table = ts.Variable(np.zeros((9, 3), np.float32), name="table")
+        loss = ts.reduce_sum(ts.gather(table, ids)) / weight
+    replica = Replica(
+        graph=graph, loss=loss, feeds={"ids": ids}, batch_weight=weight,
+        learning={"table": Learning(GradientDescent(), 0.5)}, table_rows={"table": 4},
+        batches=lambda rank, world, first: iter(()), steps=0,
+    )  # fmt: skip
+    parameters, memory = parameters_of(replica), memory_for(replica, 1)
+    ranks = [Reducer(memory, parameters, None, rank, 2) for rank in range(2)]
+    ranks[0].publish(0, {"table": ts.IndexedSlicesValue(np.ones((2, 3), np.float32), np.array([1, 7]))})
+    for rank in ranks:
+        rank.update(0)
+    expected = np.zeros((9, 3), np.float32)
+    expected[[1, 7]] = -0.5
+    np.testing.assert_array_equal(memory["parameter/table"], expected)
+
+
 def test_tables_looked_up_by_the_same_ids_share_their_numbering() -> None:
     graph = ts.Graph()
     with graph.as_default():

@@ -1,0 +1,136 @@
+"""What is said of a config in plain words, and the schema by which an editor checks it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pipeline.config import Feature, load_config
+from pipeline.config.explain import explain
+from pipeline.config.explain_inputs import computed_from
+from pipeline.config.features import ALWAYS_SPLIT, KINDS
+from pipeline.config.schema import json_schema
+from pipeline.features import feature_specs
+
+ROOT = Path(__file__).parent.parent
+CONF = sorted((ROOT / "conf").glob("*.toml"))
+SPLIT = {key: {"by": "item_id"} for key in ALWAYS_SPLIT}
+KIND: dict[str, Any] = {
+    "rate": ("enter", "watch.duration_ms"),
+    "count": "enter",
+    "sum": "gift.amount",
+    "image": "image",
+}
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: path.name)
+def test_every_source_column_input_and_threshold_is_told(path: Path) -> None:
+    config = load_config(path)
+    lines = explain(config).splitlines()
+    words = [line.split() for line in lines]
+    for source in config.sources.values():
+        assert set(source.columns) <= {word[0] for word in words if word}
+    told = {word[0]: word for word in words if word}
+    assert {spec.name for spec in feature_specs(config)} <= set(told)
+    assert set(config.gate) <= set(told)
+    assert not any(line != line.rstrip() for line in lines)
+
+
+def test_an_input_is_told_with_its_type_its_width_and_where_it_comes_from() -> None:
+    config = load_config(ROOT / "conf" / "live.toml")
+    told = dict[str, str]()
+    for line in filter(None, explain(config).splitlines()):
+        told.setdefault(line.split()[0], " ".join(line.split()[1:]))
+    assert told["user_key"] == "int32 embedding of 16 the event's user_id"
+    assert told["item_level"] == (
+        "float32 embedding of 16 of 5 ranges the item's level, as last said before the profile's end"
+    )
+    assert told["user_category_rate_7d"] == (
+        "2 x float32 2 numbers the user's enter per exposure with this category in the last 7 days of the profile, "
+        "the prior worth 10"
+    )
+    assert told["sequence_recent_items"] == (
+        "up to 20 int32 mean embedding of 16 the user's last 20 item_id of enter, 7 days back"
+    )
+    assert told["cross_age_x_category"] == (
+        "none of its own one of 1,024 weights user_age_band with item_category, hashed"
+    )
+    assert told["event_type"].startswith('text field "action", one of show -> exposure, enter_room -> enter, watch')
+    assert told["position"] == 'int field "pos", from 0 to 99'
+    assert told["auc"] == "is at least 0.6 and is at most 0.002 below the model in service"
+
+
+def test_each_kind_of_feature_has_words_of_its_own() -> None:
+    said = {
+        kind: computed_from("user", Feature(**{kind: KIND.get(kind, "a"), **SPLIT.get(kind, {})})) for kind in KINDS
+    }
+    assert len(set(said.values())) == len(KINDS)
+    assert not any("None" in words for words in said.values())
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda path: path.name)
+def test_the_schema_takes_the_configs_of_the_project(path: Path) -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    validate(tomllib.loads(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "fault"),
+    [
+        ("training.wrkers", 2, "'wrkers' was unexpected"),
+        ("training.batch_size", -1, "-1 is less than or equal to the minimum of 0"),
+        ("model.kind", "wide_and_deep", "'wide_and_deep' is not one of ['wide_deep'"),
+        ("clean.budgets.malfrmed", 0.1, "'malfrmed' is not one of ['invalid_utf8'"),
+        ("sources.events.columns.scene.type", "text", "is not one of ['string'"),
+    ],
+)
+def test_the_schema_refuses_what_the_config_refuses(place: str, value: Any, fault: str) -> None:
+    tables = copy.deepcopy(tomllib.loads((ROOT / "conf" / "live.toml").read_text()))
+    inner, (*parents, key) = tables, place.split(".")
+    for parent in parents:
+        inner = inner[parent]
+    inner[key] = value
+    with pytest.raises(jsonschema.ValidationError) as error:
+        validate(tables)
+    assert fault in str(error.value)
+
+
+def validate(tables: dict[str, Any]) -> None:
+    """A day of TOML is a text of that form in JSON."""
+    jsonschema.validate(json.loads(json.dumps(tables, default=str)), json_schema())
+
+
+def test_an_editor_shows_what_a_key_means() -> None:
+    tables = json_schema()["$defs"]
+    assert tables["Source"]["properties"]["header"]["description"].startswith("Whether the first line of a delimited")
+    assert tables["Training"]["description"].startswith("How the model is trained")
+
+
+def job(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "jobs.check_config", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_job_explains_or_says_what_is_wrong(tmp_path: Path) -> None:
+    shown = job("--no-sql")
+    assert (shown.returncode, shown.stdout.splitlines()[0]) == (0, "Product live")
+    wrong = job("--no-sql", "--set", "features.user.x={count = 'entr'}")
+    assert wrong.returncode == 2
+    assert "did you mean 'enter'?" in wrong.stderr
+    schema = tmp_path / "config.schema.json"
+    assert job("--write-schema", str(schema)).returncode == 0
+    assert json.loads(schema.read_text())["$schema"].endswith("2020-12/schema")
+
+
+def test_the_job_asks_spark_about_sql() -> None:
+    wrong = job("--set", "features.context.x={sql = 'hourr(event_time)'}")
+    assert wrong.returncode == 2
+    assert "$.features.context.x.sql" in wrong.stderr
