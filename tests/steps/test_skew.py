@@ -28,6 +28,8 @@ EVENTS, TASKS = 24_000, 16
 DAY = FIRST.replace(day=2)
 MOST, LEAST_ROWS = 4.0, 400
 """How uneven a stage may be, and how many rows its largest task must have to matter."""
+BOTS = {"rate": {"per_hour": 100_000}, "regularity": {"at_least": 100_000}, "speed": {"times": 100_000}}
+"""All rules look; nobody is one."""
 AS_IF_LARGE = {
     "spark.sql.shuffle.partitions": str(TASKS),
     "spark.sql.autoBroadcastJoinThreshold": "-1",
@@ -86,7 +88,7 @@ def busy(spark: SparkSession, tmp_path: Path) -> Iterator[Busy]:
     before = {name: spark.conf.get(name, None) for name in AS_IF_LARGE}
     for name, value in AS_IF_LARGE.items():
         spark.conf.set(name, value)
-    yield Busy(spark, toy_config(clean={"bots": {"event": "exposure", "per_hour": 100_000}}), tmp_path)
+    yield Busy(spark, toy_config(clean={"bots": BOTS}), tmp_path)
     for name, usual in before.items():
         spark.conf.unset(name) if usual is None else spark.conf.set(name, usual)
 
