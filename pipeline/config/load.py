@@ -7,7 +7,7 @@ import shlex
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -80,14 +80,33 @@ def _explain(fault: Any, tables: Mapping[str, Any]) -> str:
 
 
 def _nearest(location: tuple[str | int, ...]) -> str:
-    """`; did you mean ...` from the keys that the table at this place knows."""
-    known = {str(field.alias or name) for table in _tables(Table) for name, field in table.model_fields.items()}
-    close = difflib.get_close_matches(str(location[-1]), sorted(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """`; did you mean ...` from the keys that the table at this place knows, or else any table."""
+    for tables in (_at(location[:-1]), _below(Table)):
+        known = {str(field.alias or name) for table in tables for name, field in table.model_fields.items()}
+        if close := difflib.get_close_matches(str(location[-1]), sorted(known), n=1):
+            return f"; did you mean {close[0]!r}?"
+    return ""
 
 
-def _tables(base: type[Table]) -> Iterator[type[Table]]:
+def _at(location: tuple[str | int, ...]) -> list[type[Table]]:
+    """The kinds of table that a place may hold."""
+    found: list[type[Table]] = [Config]
+    for part in location:
+        fields = [field for table in found for name, field in table.model_fields.items() if part in (name, field.alias)]
+        found = [table for field in fields for table in _named(field.annotation)] or found  # else a name of a dict
+    return found
+
+
+def _named(annotation: Any) -> Iterator[type[Table]]:
+    """The kinds of table that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _named(part)
+
+
+def _below(base: type[Table]) -> Iterator[type[Table]]:
     """All kinds of table."""
     for table in base.__subclasses__():
         yield table
-        yield from _tables(table)
+        yield from _below(table)

@@ -172,7 +172,7 @@ def test_interrupted_it_resumes_to_the_same_bits_with_another_number_of_workers(
     resumed = train(small_config(workers=1), warehouse, LAST)
     assert weights(resumed) == weights(first.result) and resumed.metrics == first.result.metrics
     steps = [point["step"] for point in curve(warehouse)]
-    assert 0 < steps[25] <= 25, "it went on from a checkpoint, not from the beginning"
+    assert 0 < steps[25] < 47, "it went on from a checkpoint, not from the beginning"
 
 
 def test_what_the_gate_refuses_stays_a_candidate_until_the_gate_changes(copied: Warehouse, first: Trained) -> None:
