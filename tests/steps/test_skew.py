@@ -24,7 +24,7 @@ from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import RawLines, clean_logs
 from tests.steps.rows import FIRST, at, toy_config
 
-EVENTS, TASKS = 24_000, 16
+EVENTS, TASKS = 24_000, 32
 DAY = FIRST.replace(day=2)
 MOST, LEAST_ROWS = 4.0, 400
 """How uneven a stage may be, and how many rows its largest task must have to matter."""
