@@ -16,8 +16,19 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from pipeline import schemas
 from pipeline.config import Config, Vocabulary
+from pipeline.datasets import (
+    attributes,
+    daily,
+    events,
+    examples,
+    profiles,
+    quarantine,
+    recommendations,
+    rooms,
+    statistics,
+    vocabulary,
+)
 from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
 from pipeline.errors import DamagedData, MissingInput, Refused
 from pipeline.features import features_digest, vocabulary_names
@@ -34,7 +45,6 @@ from pipeline.steps.build_statistics import build_statistics
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import NO_ROWS, CleanLogs, clean_logs, raw_lines
 from pipeline.steps.instants import DAY_US, SECOND_US
-from pipeline.steps.measures import daily_columns, profile_columns
 from pipeline.steps.recommend import candidates, score, top
 from pipeline.storage import Warehouse, read_manifest, serving_version
 
@@ -45,63 +55,6 @@ SHARED = (
     "pipeline.steps.check_features", "pipeline.features",
 )  # fmt: skip
 """Modules that several steps compute with: a change there does them again."""
-
-
-# ---- datasets ------------------------------------------------------------------------------------------------------
-
-
-def events(config: Config) -> Dataset:
-    """Clean events by arrival day."""
-    declared = config.sources[config.datasets.events].columns
-    return Dataset("events", schemas.events(config), ("event_id",), grows=True, declared=declared)
-
-
-def quarantine(config: Config) -> Dataset:
-    """Rejected lines by arrival day."""
-    return Dataset("quarantine", schemas.QUARANTINE, ())
-
-
-def rooms(config: Config) -> Dataset:
-    """Broadcasts on air or ended lately."""
-    return Dataset("rooms", schemas.ROOMS, ("room_id",))
-
-
-def attributes(config: Config, entity: str) -> Dataset:
-    """What users or items said of themselves."""
-    key = (schemas.ENTITY_ID[entity], "event_id")
-    declared = config.sources[config.datasets.attributes[entity]].columns  # type: ignore[index]
-    columns = schemas.attributes(config, entity)
-    return Dataset(f"attributes/{entity}", columns, key, grows=True, declared=declared)
-
-
-def daily(config: Config, entity: str) -> Dataset:
-    """Exact sums by (id, key, event day)."""
-    return Dataset(f"daily/{entity}", daily_columns(config, entity), ("id", "key", "event_day"))
-
-
-def profiles(config: Config, entity: str) -> Dataset:
-    """What was known at the end of the day."""
-    return Dataset(f"profiles/{entity}", profile_columns(config, entity), ("id",))
-
-
-def vocabulary(column: str) -> Dataset:
-    """Values and their ids as known at the end of the day."""
-    return Dataset(f"vocab/{column}", schemas.VOCABULARY, ("value",))
-
-
-def examples(config: Config) -> Dataset:
-    """Exposures whose last label matured on the day."""
-    return Dataset(f"examples/{config.training.label}", schemas.examples(config), ("example_id",))
-
-
-def statistics(config: Config) -> Dataset:
-    """What the columns of the day look like."""
-    return Dataset("statistics", schemas.STATISTICS, ("dataset", "column"))
-
-
-def recommendations(config: Config) -> Dataset:
-    """The best items for each active user."""
-    return Dataset("recommendations", schemas.RECOMMENDATIONS, ("user_id", "rank"))
 
 
 # ---- clean_logs ----------------------------------------------------------------------------------------------------

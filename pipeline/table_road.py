@@ -14,13 +14,14 @@ from pyspark.sql import functions as F
 
 from pipeline import schemas
 from pipeline.config import ColumnSplit, Config, FileSplit, TableSource
+from pipeline.datasets import quarantine, vocabulary
 from pipeline.days import Day
 from pipeline.errors import ConfigError, DamagedData, Refused
 from pipeline.features import vocabulary_names
 from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
 from pipeline.raw_table import ALL, checked_pairs, pairs_of, table_files
-from pipeline.road import CLOCKS, DATA_STEPS, check_accounting, quarantine, vocabulary
+from pipeline.road import CLOCKS, DATA_STEPS, check_accounting
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import KEPT, raw_lines
