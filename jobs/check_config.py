@@ -1,7 +1,6 @@
 """Check a product's config and say in plain words what it means: what is read, which inputs there are, and from what.
 
---write-schema writes the JSON Schema by which an editor completes
-and checks the TOML; it needs no config.
+--write-schema only writes the JSON Schema by which an editor completes and checks a TOML.
 """
 
 from __future__ import annotations

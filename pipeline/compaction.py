@@ -13,10 +13,11 @@ from pyspark.sql import SparkSession
 from pipeline.config import Config
 from pipeline.days import Day, parse_day
 from pipeline.errors import ConfigError, MissingInput
-from pipeline.road import DATA_STEPS, RECOMMEND
+from pipeline.road import RECOMMEND
 from pipeline.runner import BYTES_PER_FILE, Dataset
 from pipeline.session import ROW_GROUP_ROWS
 from pipeline.storage import Manifest, Warehouse, data_files, files_at, has_manifest, read_manifest
+from pipeline.table_road import data_steps
 from pipeline.tables import Publication, publish, read_table, refuse_foreign
 
 SMALL_BYTES = 32 << 20
@@ -38,7 +39,8 @@ class Compaction:
 
 def datasets(config: Config) -> dict[str, Dataset]:
     """Every dataset of days that the product's steps publish, by name."""
-    return {dataset.name: dataset for step in (*DATA_STEPS, RECOMMEND) for dataset in step.writes(config)}
+    lists = () if config.table is not None else (RECOMMEND,)
+    return {dataset.name: dataset for step in (*data_steps(config), *lists) for dataset in step.writes(config)}
 
 
 def compact(config: Config, spark: SparkSession, name: str, day: Day, target_bytes: int = BYTES_PER_FILE) -> Compaction:

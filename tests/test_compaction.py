@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import compaction, schemas, tables
-from pipeline.compaction import compact, has_small_files
+from pipeline.compaction import compact, datasets, has_small_files
 from pipeline.config import Config, load_config
 from pipeline.errors import ConfigError, DamagedData, MissingInput, Refused
 from pipeline.storage import MANIFEST, Manifest, Warehouse, data_files, read_manifest
@@ -133,3 +133,9 @@ def test_a_day_that_was_built_meanwhile_stays(
     with pytest.raises(Refused, match="was published again meanwhile"):
         compact(config, spark, NAME, DAY)
     assert read_manifest(folder).run == "another"
+
+
+def test_a_table_of_rows_has_datasets_of_its_own() -> None:
+    named = set(datasets(load_config(Path(__file__).parent.parent / "conf" / "frappe.toml")))
+    assert {"rows/train", "examples/used/test", "vocab/user", "quarantine"} <= named
+    assert not {"events", "recommendations"} & named
