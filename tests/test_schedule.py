@@ -39,6 +39,8 @@ def test_a_task_needs_what_writes_what_it_reads(config: Config) -> None:
     assert needed["build_vocab 2026-01-06"] == {"clean_logs 2026-01-06", "build_vocab 2026-01-05"}
     assert "build_profiles 2026-01-07" not in needed["build_examples 2026-01-07"]
     assert {"build_profiles 2026-01-06", "build_vocab 2026-01-06"} <= needed["build_examples 2026-01-07"]
+    judged = {"build_statistics 2026-01-05", "build_statistics 2026-01-06"}  # its check holds a day against these
+    assert judged <= needed["build_statistics 2026-01-07"]
     alone = needs(config, tasks_of([EXAMPLES], DAYS))
     assert not any(alone.values()), "examples of several days are built side by side"
     assert [len(found) for found in needs(config, tasks_of([PROFILES], DAYS)).values()] == [0, 1, 1]
