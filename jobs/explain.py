@@ -15,6 +15,7 @@ from jobs.steps import STEPS, start
 from pipeline.config import Config
 from pipeline.days import Day
 from pipeline.errors import MissingInput, PipelineError
+from pipeline.words import table
 
 if TYPE_CHECKING:
     from pipeline.query_plan import QueryPlan
@@ -50,7 +51,7 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
             faults += unjustified(name, plan.counts)
             if parsed.plan:
                 print(f"== {name} {day}\n{plan.text}")
-        print(f"{day}\n{aligned(rows)}\n")
+        print("\n".join([str(day), *table(rows, numbers=True), ""]))
     if faults:
         raise PipelineError("; ".join(faults) + ". Join on a key, or use a built-in function of Spark")
 
@@ -78,18 +79,6 @@ def unjustified(step: str, counts: Mapping[str, int]) -> list[str]:
         for kind in ("cartesian products", "python udfs")
         if counts[kind] and (step, kind) not in JUSTIFIED
     ]
-
-
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns side by side: the first to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
 
 
 def _sizes(plan: Plan, warehouse: Warehouse) -> Sizes:

@@ -10,8 +10,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from jobs.explain import HEADER, aligned, unjustified
+from jobs.explain import HEADER, unjustified
 from pipeline.query_plan import BROADCAST, CARTESIAN, PYTHON, SHUFFLE, query_plan
+from pipeline.words import table
 
 
 def test_exchanges_scans_and_broadcasts_are_counted(spark: SparkSession, tmp_path: Path) -> None:
@@ -63,5 +64,6 @@ def test_only_what_is_justified_passes(step: str, kind: str, told: list[str]) ->
 
 def test_the_table_is_aligned() -> None:
     row = ("a", *["1"] * (len(HEADER) - 1))
-    assert aligned([("step", "n"), ("a", "1,000")]) == "step      n\na     1,000"
-    assert len({len(line) for line in aligned([HEADER, row]).splitlines()}) == 1
+    assert list(table([("step", "n"), ("a", "1,000")], numbers=True)) == ["step      n", "a     1,000"]
+    assert list(table([("step", "n"), ("a", "1,000")])) == ["step  n", "a     1,000"]
+    assert len({len(line) for line in table([HEADER, row], numbers=True)}) == 1

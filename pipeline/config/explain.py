@@ -17,8 +17,8 @@ from pipeline.config.sources import Source
 from pipeline.config.table_sources import FileSplit, ImageFiles, TableSource
 from pipeline.config.times import TimeFormat
 from pipeline.config.training import Threshold
-from pipeline.config.words import INDENT, days, duration, table
 from pipeline.features import feature_specs
+from pipeline.words import INDENT, days, duration, table
 
 
 def explain(config: Config) -> str:

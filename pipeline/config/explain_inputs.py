@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pipeline.config.features import KINDS, Feature, Vocabulary
 from pipeline.config.product import Config
-from pipeline.config.words import INDENT, days, table
 from pipeline.features import FIRST_ID, FeatureSpec, feature_specs, vocabulary_names
+from pipeline.words import INDENT, days, table
 
 COMPUTED_FROM = {
     "column": "the event's {value}",

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.words import table
+
 MOST_ROWS = 20
 """A table of rows on a screen ends here; JSON has all."""
 WHOLE = ("features", "recomputed")
@@ -48,9 +50,7 @@ def _lines(values: dict[str, Any]) -> Iterator[str]:
 def _table(rows: list[dict[str, Any]], most: int) -> Iterator[str]:
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [names, *([_cell(row.get(name, "")) for name in names] for row in rows[:most])]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
-    for line in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    yield from table(cells)
     if len(rows) > most:
         yield f"... and {len(rows) - most} more (--json shows all)"
 

@@ -19,8 +19,10 @@ def days(count: int) -> str:
     return "1 day" if count == 1 else f"{count} days"
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Rows with their columns below each other; the last one as long as it is."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)] if rows else []
+def table(rows: Sequence[Sequence[str]], numbers: bool = False) -> Iterator[str]:
+    """Rows with their columns below each other; with `numbers` all but the first column stand to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]).rstrip()
+        cells = enumerate(zip(row, widths, strict=True))
+        padded = [cell.rjust(width) if numbers and place else cell.ljust(width) for place, (cell, width) in cells]
+        yield "  ".join(padded).rstrip()
