@@ -1,9 +1,9 @@
 """Keyed hashes of what names a person: who has the key can say which hash is whose, nobody else can.
 
 A column with `pii = true` is replaced on the way in by the first 32 hex digits of HMAC-SHA256 (RFC 2104) of its text in
-UTF-8, 128 bits. The key is a file outside of the warehouse; no dataset or manifest holds it, no log or printed plan shows it. Raw files, and the
-bytes in quarantine, are as they came: keep them no longer than you may. A column made by `sql` from what names a person
-(an event id, say) names that person too.
+UTF-8, 128 bits. The key is a file outside of the warehouse; no dataset or manifest holds it, no log or printed plan
+shows it. Raw files, and the bytes in quarantine, are as they came: keep them no longer than you may. A column made by
+`sql` from what names a person (an event id, say) names that person too.
 """
 
 from __future__ import annotations
