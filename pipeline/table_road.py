@@ -21,7 +21,9 @@ from pipeline.features import vocabulary_names
 from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
 from pipeline.raw_table import ALL, checked_pairs, pairs_of, table_files
-from pipeline.road import CLOCKS, DATA_STEPS, check_accounting
+from pipeline.road import DATA_STEPS
+from pipeline.road.clean import check_accounting
+from pipeline.road.shared import CLOCKS
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import KEPT, raw_lines

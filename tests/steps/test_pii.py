@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pipeline.config import Config, load_config
 from pipeline.errors import ConfigError, Refused
 from pipeline.pii import fingerprint, keyed_hash, pads, pii_key
-from pipeline.road import _check_pii_key
+from pipeline.road.clean import check_pii_key
 from pipeline.steps.clean_logs.pii import hashed
 from tests.steps.test_clean_logs import Cleaner, show
 
@@ -103,10 +103,10 @@ def test_another_key_than_that_of_the_days_before_is_refused(config: Config) -> 
     fitting: list[tuple[bytes, ...]] = [(), (KEY, KEY)]
     others: list[tuple[bytes | None, ...]] = [(KEY, b"another key, just as long"), (None,)]
     for same in fitting:
-        _check_pii_key(config, KEY, Earlier(*same))  # type: ignore[arg-type]
+        check_pii_key(config, KEY, Earlier(*same))  # type: ignore[arg-type]
     for keys in others:
         with pytest.raises(Refused, match=r"hashed with another key .* make backfill FROM=2026-01-01"):
-            _check_pii_key(config, KEY, Earlier(*keys))  # type: ignore[arg-type]
+            check_pii_key(config, KEY, Earlier(*keys))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

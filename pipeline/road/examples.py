@@ -1,0 +1,89 @@
+"""events, profiles, vocabularies of the day before -> build_examples -> examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from pipeline.config import Config
+from pipeline.datasets import events, examples, profiles, vocabulary
+from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
+from pipeline.features import vocabulary_names
+from pipeline.raw import Outside
+from pipeline.road.shared import ENTITIES, SHARED
+from pipeline.runner import Input, Output, Step, Tables
+from pipeline.steps.build_examples import build_examples
+from pipeline.steps.instants import DAY_US, SECOND_US
+
+
+def _profile_days(config: Config, first_us: int, last_us: int) -> tuple[Day, ...]:
+    """Days whose profile may serve an exposure in [first, last]: the day before the day of t - ready_after."""
+    ready_us, zone = config.profiles.ready_after_s * 1_000_000, config.product.zone
+    newest = [add_days(day_of_us(instant - ready_us, zone), -1) for instant in (first_us, last_us)]
+    return tuple(days_between(newest[0], newest[1], config.product.first_day))
+
+
+def history_days(config: Config, first_us: int, day: Day) -> tuple[Day, ...]:
+    """Arrival days up to `day` of what a sequence at an instant from `first_us` on may hold."""
+    longest = max((sequence.window_days for sequence in config.features.sequence.values()), default=0)
+    begin = day_of_us(first_us - longest * DAY_US, config.product.zone)
+    return tuple(days_between(begin, day, config.product.first_day))
+
+
+def _mature_us(config: Config) -> int:
+    return max(label.mature_after_s for label in config.event_labels.values()) * SECOND_US
+
+
+def exposed(config: Config, day: Day) -> Input:
+    """The events from the first exposure whose labels mature on the day to the end of the day."""
+    zone = config.product.zone
+    first = day_of_us(day_start_us(day, zone) - _mature_us(config), zone)
+    return Input(events(config), tuple(days_between(first, day, config.product.first_day)))
+
+
+def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    first, zone, mature_us = config.product.first_day, config.product.zone, _mature_us(config)
+    exposed_from = day_start_us(day, zone) - mature_us
+    served = _profile_days(config, exposed_from, day_start_us(add_days(day, 1), zone) - mature_us)
+    known = tuple(days_between(add_days(day, -1), add_days(day, -1), first))
+    inputs = {
+        "events": exposed(config, day),
+        "history": Input(events(config), history_days(config, exposed_from, day)),
+    }
+    inputs |= {f"profiles_{entity}": Input(profiles(config, entity), served) for entity in ENTITIES}
+    return inputs | {f"vocab_{column}": Input(vocabulary(column), known) for column in vocabulary_names(config)}
+
+
+@dataclass(frozen=True)
+class Served:
+    """What features are computed from."""
+
+    profiles: Mapping[str, DataFrame]
+    vocabularies: Mapping[str, DataFrame]
+    history: DataFrame
+
+
+def served_tables(config: Config, tables: Tables) -> Served:
+    """What is there of it; profiles and vocabularies are absent on the first day."""
+    found = {entity: tables.table(f"profiles_{entity}", "profile_day") for entity in ENTITIES}
+    vocabularies = {column: tables.table(f"vocab_{column}") for column in vocabulary_names(config)}
+    return Served(
+        profiles={entity: table for entity, table in found.items() if table is not None},
+        vocabularies={column: table for column, table in vocabularies.items() if table is not None},
+        history=tables.expect("history"),
+    )
+
+
+def _examples(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
+    served, shown = served_tables(config, tables), tables.expect("events", "dt")
+    made = build_examples(config, day, shown, served.profiles, served.vocabularies, served.history)
+    return Output({examples(config).name: made})
+
+
+EXAMPLES = Step(
+    "build_examples", ("product", "datasets", "labels", "profiles", "features", "training.label"),
+    ("pipeline.steps.build_examples", *SHARED),
+    _example_reads, lambda config: (examples(config),), _examples,
+)  # fmt: skip
