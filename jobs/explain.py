@@ -26,7 +26,6 @@ Sizes = Mapping[str, tuple[int, int]]
 """Rows and bytes of a file, by its path."""
 
 JUSTIFIED = {
-    ("build_vocab", "cartesian products"): "the other side is one row: how many ids there are",
     ("recommend", "cartesian products"): "every active user with every candidate is what is to be scored",
     ("recommend", "python udfs"): "the model is scored in NumPy, on Arrow batches",
 }

@@ -8,7 +8,6 @@ raw -> clean_table -> rows of each split, quarantine
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from pyspark.sql import functions as F
 
@@ -137,14 +136,8 @@ CLEAN = Step(
 
 
 def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
-    seen = tables.expect("train")
-    values = partial(vocabulary_values, config, events=seen, attributes={})
-    return Output(
-        {
-            f"vocab/{column}": build_vocab(config, day, column, values(column), None)
-            for column in vocabulary_names(config)
-        }
-    )
+    made = build_vocab(config, day, vocabulary_values(config, tables.expect("train"), {}), {})
+    return Output({f"vocab/{name}": table for name, table in made.tables.items()}, release=made.release)
 
 
 VOCAB = Step(

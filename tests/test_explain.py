@@ -51,7 +51,7 @@ def test_cartesian_products_and_python_are_found_wherever_they_are(spark: SparkS
     ("step", "kind", "told"),
     [
         ("build_daily", CARTESIAN, ["build_daily has 2 cartesian products"]),
-        ("build_vocab", CARTESIAN, []),
+        ("recommend", CARTESIAN, []),
         ("build_vocab", PYTHON, ["build_vocab has 2 python udfs"]),
         ("recommend", PYTHON, []),
         ("build_examples", SHUFFLE, []),

@@ -33,6 +33,8 @@ PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "mar
 
 # Spark functions whose result depends on the order or the number of partitions.
 UNSTABLE = {"rand", "randn", "uuid", "shuffle", "first", "monotonically_increasing_id", "percentile_approx"}
+JUSTIFIED = {Path("pipeline/steps/build_vocab.py"): {"monotonically_increasing_id"}}
+"""Where one is used in a way that no result depends on: of a sorted table, kept while it is numbered."""
 
 HEART = ("graph.py", "specs.py", "scopes.py", "variables.py", "gradients.py", "session.py", "compiler")
 SILENT_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
@@ -61,7 +63,8 @@ def breaches(path: Path, text: str) -> list[str]:
 
 def unstable_calls(path: Path, text: str) -> list[str]:
     """Calls `F.x` of Spark functions that would make a rebuild differ."""
-    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute) and node.attr in UNSTABLE)
+    banned = UNSTABLE - JUSTIFIED.get(path, set())
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute) and node.attr in banned)
     return [f"{path}:{node.lineno} uses F.{node.attr}" for node in nodes if ast.unparse(node.value) == "F"]
 
 

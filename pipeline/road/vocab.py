@@ -28,11 +28,10 @@ def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     said: dict[str, DataFrame] = {
         entity: tables.expect(f"attributes_{entity}") for entity in config.datasets.attributes
     }
-    made = {}
-    for column in vocabulary_names(config):
-        values = vocabulary_values(config, column, tables.expect("events"), said)
-        made[f"vocab/{column}"] = build_vocab(config, day, column, values, tables.table(f"vocab_{column}"))
-    return Output(made)
+    names = vocabulary_names(config)
+    known = {name: table for name in names if (table := tables.table(f"vocab_{name}")) is not None}
+    made = build_vocab(config, day, vocabulary_values(config, tables.expect("events"), said), known)
+    return Output({f"vocab/{name}": table for name, table in made.tables.items()}, release=made.release)
 
 
 def _vocab_settings(config: Config) -> dict[str, int]:

@@ -1,78 +1,123 @@
-"""Append-only vocabularies: which values a model may tell apart, and by which id."""
+"""Append-only vocabularies: which values a model may tell apart, and by which id.
+
+All vocabularies of a day are built together: a value is a row (column, value), and one sort gives them all their order.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline.config import Config, Vocabulary
 from pipeline.days import Day
-from pipeline.features import FIRST_ID, attribute_vocabularies
+from pipeline.features import FIRST_ID, attribute_vocabularies, vocabulary_names
 from pipeline.schemas import VOCABULARY
 
+PLACE_BITS = 33
+"""Of a row's number the lower bits are its place in its partition, those above are the partition's."""
 
-def vocabulary_values(config: Config, column: str, events: DataFrame, attributes: dict[str, DataFrame]) -> DataFrame:
-    """`value` string, a row for each time it was seen in a day's rows; null and empty are no values.
 
-    `column` is a column of events, or `user_city`: the attribute `city` of users. Bots count: their verdict comes
-    later, and an id must not depend on it.
+@dataclass(frozen=True)
+class BuildVocab:
+    """The snapshot of each vocabulary, columns of schemas.VOCABULARY, a row for every value seen so far. `release()`
+    gives back the memory that they were computed in."""
+
+    tables: Mapping[str, DataFrame]
+    release: Callable[[], None]
+
+
+def vocabulary_values(config: Config, events: DataFrame, attributes: Mapping[str, DataFrame]) -> DataFrame:
+    """`column`, `value` strings, a row for each time a value of a vocabulary was seen in a day's rows; null and empty
+    are no values.
+
+    A vocabulary is of a column of events, or `user_city`: the attribute `city` of users. Bots count: their verdict
+    comes later, and an id must not depend on it.
     """
-    said = attribute_vocabularies(config).get(column)
-    if said is not None and said[0] in attributes:
-        return _values(attributes[said[0]], said[1])
-    return _values(events, column)
+    said = attribute_vocabularies(config)
+    stated = {name: place for name in vocabulary_names(config) if (place := said.get(name, ("", "")))[0] in attributes}
+    found = _values(events, {name: name for name in vocabulary_names(config) if name not in stated})
+    for entity, table in attributes.items():
+        columns = {name: column for name, (owner, column) in stated.items() if owner == entity}
+        found = found.unionByName(_values(table, columns)) if columns else found
+    return found
 
 
-def build_vocab(config: Config, day: Day, column: str, values: DataFrame, previous: DataFrame | None) -> DataFrame:
-    """The snapshot of `day`: columns of schemas.VOCABULARY, a row for every value seen so far.
+def build_vocab(config: Config, day: Day, values: DataFrame, previous: Mapping[str, DataFrame]) -> BuildVocab:
+    """The snapshots of `day` of all vocabularies that the features need.
 
-    `values` are those of the day, `previous` is the snapshot of the day before. Old ids stay; values whose count
-    reaches min_count get the next ones, by count (most first), then by UTF-8 bytes. `first_dt` is the day that gave the
-    id: the rows with first_dt <= D are the ids of snapshot D, whatever later day they are read from. Below min_count
-    both are null.
+    `values` are those of the day, `previous` has each vocabulary's snapshot of the day before, if there is one. Old ids
+    stay; values whose count reaches min_count get the next ones, by count (most first), then by UTF-8 bytes. `first_dt`
+    is the day that gave the id: the rows with first_dt <= D are the ids of snapshot D, whatever later day they are read
+    from. Below min_count both are null.
     """
-    least = config.vocabularies.get(column, Vocabulary()).min_count
-    counted = _counted(values, previous)
-    fresh = F.col("id").isNull() & (F.col("count") >= least)
-    numbered = _numbered(counted.where(fresh), previous)
-    appended = numbered.select("value", "id", "count", F.lit(day).alias("first_dt"))
-    return counted.where(~fresh).unionByName(appended).select(*VOCABULARY)
+    counted = _counted(values, previous).persist(StorageLevel.MEMORY_AND_DISK)
+    fresh = F.col("id").isNull() & (F.col("count") >= _least(config))
+    ordered = _ordered(counted.where(fresh)).persist(StorageLevel.MEMORY_AND_DISK)
+    appended = _numbered(ordered, counted).withColumn("first_dt", F.lit(day))
+    snapshot = counted.where(~fresh).unionByName(appended)
+
+    def release() -> None:
+        ordered.unpersist()
+        counted.unpersist()
+
+    tables = {name: snapshot.where(F.col("column") == name).select(*VOCABULARY) for name in vocabulary_names(config)}
+    return BuildVocab(tables, release)
 
 
-def _values(table: DataFrame, column: str) -> DataFrame:
-    value = F.nullif(F.col(column).cast("string"), F.lit(""))
-    return table.select(value.alias("value")).where(F.col("value").isNotNull())
+def _values(table: DataFrame, columns: Mapping[str, str]) -> DataFrame:
+    """Of vocabularies, by the column that fills each."""
+    seen = [
+        F.struct(F.lit(name).alias("column"), F.nullif(F.col(column).cast("string"), F.lit("")).alias("value"))
+        for name, column in columns.items()
+    ]
+    none = F.array().cast("array<struct<column: string, value: string>>")
+    return table.select(F.inline(F.array(*seen) if seen else none)).where(F.col("value").isNotNull())
 
 
-def _counted(values: DataFrame, previous: DataFrame | None) -> DataFrame:
+def _least(config: Config) -> Column:
+    """The min_count of the row's vocabulary."""
+    said = {
+        name: config.vocabularies[name].min_count for name in vocabulary_names(config) if name in config.vocabularies
+    }
+    usual = F.lit(Vocabulary().min_count)
+    return reduce(lambda least, name: F.when(F.col("column") == name, said[name]).otherwise(least), said, usual)
+
+
+def _counted(values: DataFrame, previous: Mapping[str, DataFrame]) -> DataFrame:
     """Every value with its old id, if any, and its count up to today."""
-    today = values.groupBy("value").agg(F.count("*").alias("count"))
-    if previous is None:
-        return today.select("value", _null("id"), "count", _null("first_dt"))
-    known = previous.select(*VOCABULARY).withColumnRenamed("count", "_before")
-    total = F.coalesce(F.col("_before"), F.lit(0)) + F.coalesce(F.col("count"), F.lit(0))
-    return known.join(today, on="value", how="full").select(
-        "value", "id", total.cast("bigint").alias("count"), "first_dt"
-    )
+    nothing = [F.lit(None).cast(VOCABULARY[name]).alias(name) for name in ("id", "first_dt")]
+    rows = values.select("column", "value", F.lit(1).cast("bigint").alias("count"), *nothing)
+    for name, table in previous.items():
+        rows = rows.unionByName(table.select(F.lit(name).alias("column"), *VOCABULARY))
+    sums = {"id": F.max("id"), "count": F.sum("count"), "first_dt": F.max("first_dt")}
+    return rows.groupBy("column", "value").agg(*[column.alias(name) for name, column in sums.items()])
 
 
-def _null(name: str) -> Column:
-    return F.lit(None).cast(VOCABULARY[name]).alias(name)
+def _ordered(fresh: DataFrame) -> DataFrame:
+    """The values in the order of their ids, cut into partitions that follow one another, with their place in it all.
 
-
-def _numbered(fresh: DataFrame, previous: DataFrame | None) -> DataFrame:
-    """Ids in global order without bringing values together: where each count begins, plus the place within it.
-
-    Only the table of counts (how many values have that count) lies in one task. Ids are dense, so the number of old
-    values says where the next begins. Bounds of a range partitioning come from a sample; these do not.
+    Where the cuts are comes from a sample, and no id depends on them. The table must be kept while it is used, so that
+    all who read it see the same cuts.
     """
-    ahead = Window.orderBy(F.desc("count")).rowsBetween(Window.unboundedPreceding, -1)
-    sizes = fresh.groupBy("count").agg(F.count("*").alias("_size"))
-    begins = sizes.select("count", F.coalesce(F.sum("_size").over(ahead), F.lit(0)).alias("_begin"))
-    place = F.row_number().over(Window.partitionBy("count").orderBy("value"))
-    placed = fresh.select("value", "count", place.alias("_place")).join(begins, on="count", how="inner")
-    number = F.col("_begin") + F.col("_place") + FIRST_ID - 1
-    if previous is not None:
-        placed = placed.crossJoin(previous.agg(F.count("id").alias("_old")))
-        number = number + F.col("_old")
-    return placed.select("value", number.cast("int").alias("id"), "count")
+    order = [F.col("column"), F.desc("count"), F.col("value")]
+    placed = fresh.select("column", "value", "count").repartitionByRange(*order).sortWithinPartitions(*order)
+    return placed.withColumn("_place", F.monotonically_increasing_id())
+
+
+def _numbered(ordered: DataFrame, counted: DataFrame) -> DataFrame:
+    """Dense ids, without bringing values together: of each partition only how many values of each vocabulary it holds
+    lies in one task. Ids are dense, so the number of old ones says where the next begins."""
+    part = F.shiftright("_place", PLACE_BITS).alias("_part")
+    sizes = ordered.groupBy(part, "column").agg(F.count("*").alias("_size"), F.min("_place").alias("_first"))
+    ahead = Window.partitionBy("column").orderBy("_part").rowsBetween(Window.unboundedPreceding, -1)
+    begins = sizes.withColumn("_begin", F.coalesce(F.sum("_size").over(ahead), F.lit(0)))
+    old = counted.groupBy("column").agg(F.count("id").alias("_old"))
+    starts = begins.join(old, on="column").select("column", "_part", "_first", "_begin", "_old")
+    placed = ordered.withColumn("_part", part).join(F.broadcast(starts), on=["column", "_part"])
+    number = F.col("_old") + F.col("_begin") + F.col("_place") - F.col("_first") + FIRST_ID
+    return placed.select("column", "value", number.cast("int").alias("id"), "count")

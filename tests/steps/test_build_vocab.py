@@ -2,26 +2,71 @@
 
 from __future__ import annotations
 
+import datetime
+import random
+from functools import reduce
+
+import pyarrow.compute as pc
+import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from pipeline.days import add_days
-from pipeline.steps.build_vocab import build_vocab, vocabulary_values
+from pipeline.steps.build_vocab import BuildVocab, build_vocab, vocabulary_values
 from tests.steps.rows import FIRST, at, attributes_frame, collected, event, events_frame, frame, statement, toy_config
 
+Counts = dict[str, int]
+Rows = list[tuple[object, ...]]
 HIGH, CLEF = "\uffff", "\U0001d11e"  # by UTF-8 bytes the clef comes last, by UTF-16 units it would come first
 
 
-def _values(spark: SparkSession, text: dict[str, int]) -> DataFrame:
-    return frame(spark, [{"value": value} for value, count in text.items() for _ in range(count)], {"value": "string"})
+def _values(spark: SparkSession, seen: dict[str, Counts]) -> DataFrame:
+    rows = [
+        {"column": column, "value": value}
+        for column, counts in seen.items()
+        for value, count in counts.items()
+        for _ in range(count)
+    ]
+    return frame(spark, rows, {"column": "string", "value": "string"})
 
 
-def _snapshot(spark: SparkSession, days: list[dict[str, int]], column: str = "item_id") -> list[tuple[object, ...]]:
-    known: DataFrame | None = None
-    for number, counts in enumerate(days):
-        made = build_vocab(toy_config(), add_days(FIRST, number), column, _values(spark, counts), known)
-        known = spark.createDataFrame(made.toArrow())
-    assert known is not None
-    return [tuple(row.values()) for row in collected(known, "id", "value")]
+def _snapshots(spark: SparkSession, days: list[dict[str, Counts]]) -> dict[str, Rows]:
+    """The last day's, by vocabulary."""
+    known: dict[str, DataFrame] = {}
+    for number, seen in enumerate(days):
+        known = _kept(build_vocab(toy_config(), add_days(FIRST, number), _values(spark, seen), known))
+    return {column: [tuple(r.values()) for r in collected(table, "id", "value")] for column, table in known.items()}
+
+
+def _kept(made: BuildVocab) -> dict[str, DataFrame]:
+    """All tables by one job."""
+    named = [table.select(F.lit(column).alias("column"), "*") for column, table in made.tables.items()]
+    together = reduce(DataFrame.unionByName, named).toArrow()
+    made.release()
+    rows = {
+        column: together.filter(pc.field("column") == column).drop_columns(["column"]).combine_chunks()
+        for column in made.tables
+    }
+    spark = SparkSession.active()
+    return {column: spark.createDataFrame(table) for column, table in rows.items()}
+
+
+def _snapshot(spark: SparkSession, days: list[Counts]) -> Rows:
+    return _snapshots(spark, [{"item_id": counts} for counts in days])["item_id"]
+
+
+def _by_hand(days: list[dict[str, Counts]], column: str, least: int) -> Rows:
+    total: dict[str, int] = {}
+    given: dict[str, tuple[int, datetime.date]] = {}
+    for number, seen in enumerate(days):
+        for value, count in seen.get(column, {}).items():
+            total[value] = total.get(value, 0) + count
+        fresh = [value for value, count in total.items() if count >= least and value not in given]
+        for value in sorted(fresh, key=lambda value: (-total[value], value.encode())):
+            given[value] = (3 + len(given), add_days(FIRST, number))
+    rows = [(value, *given.get(value, (None, None)), count) for value, count in total.items()]
+    ordered = sorted(rows, key=lambda row: (row[1] is not None, row[1] or 0, row[0]))
+    return [(value, number, count, day) for value, number, day, count in ordered]
 
 
 def test_ids_by_count_then_utf8_bytes(spark: SparkSession) -> None:
@@ -61,8 +106,28 @@ def test_values_come_from_events_or_from_statements(spark: SparkSession) -> None
         "item": attributes_frame(spark, config, "item", [statement("item", "i", at(day), category="music")]),
     }
     events = events_frame(spark, config, rows)
-    found = {
-        name: [r["value"] for r in vocabulary_values(config, name, events, said).collect()]
-        for name in ("scene", "user_city", "item_category")
-    }
-    assert found == {"scene": ["hot", "hot"], "user_city": ["Oslo"], "item_category": ["music"]}
+    found = sorted(tuple(row) for row in vocabulary_values(config, events, said).collect())
+    assert [row for row in found if row[0] not in ("user_id", "item_id")] == [
+        ("item_category", "music"), ("scene", "hot"), ("scene", "hot"), ("user_city", "Oslo"),
+    ]  # fmt: skip
+    assert sum(column in ("user_id", "item_id") for column, _ in found) == 2 * len(rows)
+
+
+@pytest.mark.parametrize("partitions", [1, 16])
+def test_several_vocabularies_over_several_days_as_by_hand(spark: SparkSession, partitions: int) -> None:
+    chance = random.Random(5)
+    texts = ["", "a", "ä", "z" * 40, HIGH, CLEF, "\t", *[f"v{number}" for number in range(80)]]
+    names = {"user_id": 2, "item_id": 3, "scene": 1, "user_city": 1, "item_category": 1}
+    days = [
+        {name: {text: chance.choice((1, 1, 2, 3)) for text in chance.sample(texts[1:], 30)} for name in names if
+         chance.random() < 0.8}
+        for _ in range(2)
+    ]  # fmt: skip
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    try:
+        spark.conf.set("spark.sql.shuffle.partitions", partitions)
+        made = _snapshots(spark, days)
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", str(before))
+    assert set(made) == set(names)
+    assert {name: made[name] for name in names} == {name: _by_hand(days, name, least) for name, least in names.items()}

@@ -18,10 +18,7 @@ def test_ids_come_from_the_training_rows_alone(spark: SparkSession) -> None:
     cities = ["Rome"] * 3 + ["Oslo"] * 2 + ["Bonn"] * 2 + ["Lima", None]
     training = spark.createDataFrame([(f"r{k}", "1", "u1", c, k) for k, c in enumerate(cities)], ROWS)
     later = spark.createDataFrame([("s0", "0", "u1", "Rome", None), ("s1", "1", "u2", "Cork", 7)], ROWS)
-    known = {
-        column: build_vocab(config, DAY, column, vocabulary_values(config, column, training, {}), None)
-        for column in ("user", "city")
-    }
+    known = build_vocab(config, DAY, vocabulary_values(config, training, {}), {}).tables
     made = collected(encode_rows(config, training, known), "example_id")
     assert [row["context_city"] for row in made] == [3, 3, 3, 5, 5, 4, 4, 2, 1]
     assert made[8] == {

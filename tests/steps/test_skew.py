@@ -155,10 +155,11 @@ def test_no_task_gets_four_times_the_median(busy: Busy) -> None:
         profile = build_profiles(config, FIRST, entity, None, snapshots[entity], kept[f"daily_{entity}"])
         found |= busy.uneven(f"profiles {entity}", lambda made=profile: run(made))  # type: ignore[misc]
         keep(f"profile_{entity}", profile)
+    vocabularies = build_vocab(config, FIRST, vocabulary_values(config, rows, people), {})
     for column in ("user_id", "item_id"):
-        vocabulary = build_vocab(config, FIRST, column, vocabulary_values(config, column, rows, people), None)
-        found |= busy.uneven(f"vocabulary {column}", lambda made=vocabulary: run(made))  # type: ignore[misc]
-        keep(f"vocab_{column}", vocabulary)
+        found |= busy.uneven(f"vocabulary {column}", lambda made=vocabularies.tables[column]: run(made))  # type: ignore[misc]
+        keep(f"vocab_{column}", vocabularies.tables[column])
+    vocabularies.release()
     profiles = {entity: kept[f"profile_{entity}"].withColumn("profile_day", F.lit(FIRST)) for entity in people}
     known = {column: kept[f"vocab_{column}"] for column in ("user_id", "item_id")}
     made = build_examples(config, DAY, rows, profiles, known, rows)

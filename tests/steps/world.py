@@ -189,9 +189,10 @@ def _sums(road: Road, world: World, day: Day) -> None:
 def _vocabularies(road: Road, world: World, day: Day) -> None:
     events = arrived(road, world, day, day)
     said = {entity: _statements(road, world, entity, day) for entity in ENTITIES}
-    for column in vocabulary_names(road.config):
-        values = vocabulary_values(road.config, column, events, said)
-        snapshot = build_vocab(road.config, day, column, values, road.table(f"vocab_{column}", [add_days(day, -1)]))
+    yesterday = {name: road.table(f"vocab_{name}", [add_days(day, -1)]) for name in vocabulary_names(road.config)}
+    known = {name: table for name, table in yesterday.items() if table is not None}
+    made = build_vocab(road.config, day, vocabulary_values(road.config, events, said), known)
+    for column, snapshot in made.tables.items():
         assert dict(snapshot.dtypes) == schemas.VOCABULARY
         road.keep(f"vocab_{column}", day, snapshot)
 
