@@ -114,8 +114,8 @@ def _fix(front: FrontEnd, fixed: Fixed) -> None:
 def _bucket(front: FrontEnd, name: str, buckets: int) -> None:
     """FIRST_ID + hash mod buckets; Mod of integers has the sign of the divisor, as NumPy's."""
     front.add("Equal", [name, front.constant("null_hash", NULL_HASH)], [f"null/{name}"])
-    front.add("Mod", [name, front.constant(f"buckets_{buckets}", buckets)], [f"bucket/{name}"])
-    front.add("Add", [f"bucket/{name}", front.constant("first", FIRST_ID)], [f"id/{name}"])
+    front.add("Mod", [name, front.constant(f"buckets_{buckets}", buckets)], [f"remainder/{name}"])
+    front.add("Add", [f"remainder/{name}", front.constant("first", FIRST_ID)], [f"id/{name}"])
     front.add("Where", [f"null/{name}", front.constant("null", NULL_ID), f"id/{name}"], [f"hashed/{name}"])
     front.cast(f"hashed/{name}", name)
 
