@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from pipeline import schemas
 from pipeline.config import Config, Feature
-from pipeline.features import feature_specs, target_features
+from pipeline.features import FeatureSpec, feature_specs, target_features
 from pipeline.steps.build_examples.encoding import code, hashed_id, table_or_empty, text_of, with_code
 from pipeline.steps.build_examples.sequences import sequences_at
 from pipeline.steps.build_examples.targets import PARTS, with_targets
@@ -123,15 +123,13 @@ def _vocabulary(config: Config, full: str) -> str:
 
 def _ids(config: Config) -> list[Column]:
     """Every column that is one id, from what was joined."""
-    buckets = {spec.name: spec.buckets for spec in feature_specs(config) if spec.hashed}
-    return [
-        (
-            code(f"_value_{full}", f"_code_{full}", "_day")
-            if (count := buckets.get(full)) is None
-            else hashed_id(F.col(f"_value_{full}"), count)
-        ).alias(full)
-        for full in _id_values(config)
-    ]
+    named = {spec.name: spec for spec in feature_specs(config)}
+    return [_id(named[full]).alias(full) for full in _id_values(config)]
+
+
+def _id(spec: FeatureSpec) -> Column:
+    value = f"_value_{spec.name}"
+    return hashed_id(F.col(value), spec.buckets or 1) if spec.hashed else code(value, f"_code_{spec.name}", "_day")
 
 
 def _named(config: Config, columns: list[str]) -> list[str]:
