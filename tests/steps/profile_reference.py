@@ -49,7 +49,7 @@ KINDS: dict[str, Any] = {
         "scene": {"column": "scene"},
         "position": {"sql": "position", "scored_as": 0},
         "scene_rate_2d": {"target": "enter", "of": ["scene", "user_last_category"], "window_days": 2},
-        "item_rate_3d": {"target": "enter", "of": ["item_id"], "window_days": 3},
+        "item_rate_3d": {"target": "enter", "of": ["item_id"], "window_days": 3, "smoothing": 5},
     },
     "sequence": {"recent": TABLES["features"]["sequence"]["recent"]},
     "cross": {"last_x_scene": {"of": ["user_last_category", "user_last_item"], "buckets": 50}},

@@ -145,6 +145,7 @@ LEAKS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], dict[str, Any]]] = 
 }
 
 
+@pytest.mark.parametrize("instant", [MORNING], ids=["morning"], indirect=True, scope="module")
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_planted_leak_is_caught(
     leak: str,
@@ -156,8 +157,6 @@ def test_a_planted_leak_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both worlds hand over all that they will ever know. Honest code does not look at it; the planted code does."""
-    if instant == NIGHT:
-        pytest.skip("one T is enough to catch them")
     plant, declared = LEAKS[leak]
     config = toy_config(features=declared, labels=SECTIONS["labels"])
     known = _known_before(world_of_kinds, instant)

@@ -283,7 +283,8 @@ def test_an_input_of_training_alone_is_the_fixed_value_wherever_the_model_scores
     )
     shutil.rmtree(copied.path("models"))
     result = train(config, copied, LAST)
-    artifact, (batch, _) = load_artifact(result.folder), next(plan.evaluation().in_order(rows=ROWS))
+    artifact, groups = load_artifact(result.folder), [group for group, _ in plan.evaluation().in_order()]
+    batch = {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
     assert len({*batch["context_position"].tolist()}) > 3
     fed = {name: values for name, values in batch.items() if name != "context_position"}
     scores = artifact.score_ids(fed)
