@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline import schemas
 from pipeline.config import Config
+from pipeline.features import target_features
 from pipeline.runner import Dataset
 from pipeline.steps.measures import daily_columns, profile_columns
 
@@ -50,6 +51,14 @@ def vocabulary(column: str) -> Dataset:
 def examples(config: Config) -> Dataset:
     """Exposures whose last label matured on the day."""
     return Dataset(f"examples/{config.training.label}", schemas.examples(config), ("example_id",))
+
+
+def earlier_examples(config: Config) -> Dataset:
+    """What target encodings read of the examples of earlier days: ids, labels and weight."""
+    declared = target_features(config).values()
+    read = {"weight", *(f"label_{f.target}" for f, _ in declared), *(key for _, keys in declared for key in keys)}
+    columns = {name: type_ for name, type_ in schemas.examples(config).items() if name in read}
+    return Dataset(examples(config).name, columns, (), partial=True)
 
 
 def statistics(config: Config) -> Dataset:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,8 @@ Kind = Literal["id", "number", "rate", "sequence", "cross", "image"]
 
 COUNTERPART = {"user": "item", "item": "user"}
 """Whose values the sums of an entity are split by."""
+HASH = "xxh64, seed 42, of the UTF-8 bytes, as a signed int64"
+"""What a hashed id is made from: FIRST_ID + (hash mod buckets), the remainder never negative; of null NULL_ID."""
 PAD_ID, NULL_ID, UNKNOWN_ID, FIRST_ID = 0, 1, 2, 3
 """Encoded ids: padding, null, unknown to the vocabulary; its values begin at 3."""
 
@@ -30,6 +32,7 @@ class FeatureSpec:
 
     kind      columns of the examples                          what the graph does with it
     id        `name` int32                                     embedding of vocabulary `vocabulary`
+              or, hashed: FIRST_ID + hash mod `buckets`        the same of `buckets` values (see HASH)
     number    `name` float32, null = unknown                   log1p if `log`, standardized; or embedded by `edges`
     rate      `name__num`, `name__den` float32, 0 when cold    (num + prior * smoothing) / (den + smoothing)
               grouped: also `name__prior_num`, `__prior_den`   with the same formula for the prior, from that of all
@@ -39,6 +42,8 @@ class FeatureSpec:
     image     `name` binary, `shape` bytes, row after row      none yet; for a loader: uint8 [n, rows, columns], / 255
 
     An image stays bytes in the examples: a quarter of the size of float32, and exact.
+    What is `scored_as` a value (a number; of an id its text; "" is null) is read in training and is that value when the
+    model scores.
     """
 
     name: str
@@ -52,6 +57,12 @@ class FeatureSpec:
     of: tuple[str, str] | None = None
     buckets: int | None = None
     shape: tuple[int, int] | None = None
+    scored_as: float | str | None = None
+
+    @property
+    def hashed(self) -> bool:
+        """Whether its ids are hashes."""
+        return self.kind == "id" and self.buckets is not None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -83,6 +94,22 @@ def feature_specs(config: Config) -> tuple[FeatureSpec, ...]:
     specs += [_sequence(name, sequence) for name, sequence in features.sequence.items()]
     specs += [_cross(features, name, cross) for name, cross in features.cross.items()]
     return tuple(specs)
+
+
+def fed(specs: Iterable[FeatureSpec]) -> tuple[FeatureSpec, ...]:
+    """The inputs of a model that scores: those that are not one value then."""
+    return tuple(spec for spec in specs if spec.scored_as is None)
+
+
+def target_features(config: Config) -> dict[str, tuple[Feature, tuple[str, ...]]]:
+    """Full name of every target encoding -> its declaration, and the columns of the examples that must be equal."""
+    aliases = _aliases(config.features)
+    declared = {f"context_{name}": feature for name, feature in config.features.context.items()}
+    return {
+        full: (feature, tuple(aliases[name] for name in feature.of or ()))
+        for full, feature in declared.items()
+        if feature.target is not None
+    }
 
 
 def features_digest(config: Config) -> str:
@@ -131,16 +158,19 @@ def _scalar(config: Config, group: str, name: str, feature: Feature) -> FeatureS
     if feature.by is not None and feature.top is not None:
         vocabulary = _split_vocabulary(config, group, feature.by)
         return FeatureSpec(full, "sequence", vocabulary=vocabulary, length=feature.k)
+    if feature.hash_buckets is not None:
+        return FeatureSpec(full, "id", buckets=feature.hash_buckets, scored_as=feature.scored_as)
     if feature.column is not None:
-        return FeatureSpec(full, "id", vocabulary=feature.column)
+        return FeatureSpec(full, "id", vocabulary=feature.column, scored_as=feature.scored_as)
     if feature.attribute is not None and feature.edges is None:
         return FeatureSpec(full, "id", vocabulary=f"{group}_{feature.attribute}")
     if feature.image is not None:
         return FeatureSpec(full, "image", shape=None if config.table is None else config.table.shape)
-    if feature.rate is not None or feature.share is not None:
+    if feature.rate is not None or feature.share is not None or feature.target is not None:
         return FeatureSpec(full, "rate", smoothing=feature.smoothing, grouped=feature.prior_by is not None)
     heavy_tailed = feature.attribute is None and feature.sql is None
-    return FeatureSpec(full, "number", edges=feature.edges, log=heavy_tailed and feature.edges is None)
+    log = heavy_tailed and feature.edges is None
+    return FeatureSpec(full, "number", edges=feature.edges, log=log, scored_as=feature.scored_as)
 
 
 def _sequence(name: str, sequence: Sequence) -> FeatureSpec:

@@ -46,6 +46,8 @@ class Dataset:
     grows: bool = False
     """Whether a day from before a column was declared may be read: nobody said it then, so it is the column's default,
     or null. (A sum that was not made is no sum of nothing.) Of such a dataset no column is removed or retyped."""
+    partial: bool = False
+    """Whether these are some of its columns: a day that has others besides is read too."""
     declared: Mapping[str, Column] = field(default_factory=dict)
     """The columns of a source that it holds, by name."""
 
@@ -343,6 +345,8 @@ def _source(manifest: Manifest, dataset: Dataset) -> dict[str, str]:
 
 def _fits(manifest: Manifest, dataset: Dataset) -> bool:
     """Whether what was published has the columns that are asked for."""
+    if dataset.partial:
+        return all(manifest.schema.get(name) == type_ for name, type_ in dataset.columns.items())
     if not dataset.grows:
         return dict(manifest.schema) == dict(dataset.columns)
     return not column_changes(manifest.schema, dataset.columns)

@@ -22,7 +22,7 @@ from pipeline.features import feature_specs
 
 ROOT = Path(__file__).parent.parent
 CONF = sorted((ROOT / "conf").glob("*.toml"))
-SPLIT = {key: {"by": "item_id"} for key in ALWAYS_SPLIT}
+SPLIT: dict[str, Any] = {**{key: {"by": "item_id"} for key in ALWAYS_SPLIT}, "target": {"of": ("item_id",)}}
 KIND: dict[str, Any] = {
     "rate": ("enter", "watch.duration_ms"),
     "count": "enter",
@@ -64,6 +64,9 @@ def test_an_input_is_told_with_its_type_its_width_and_where_it_comes_from() -> N
         "none of its own one of 1,024 weights user_age_band with item_category, hashed"
     )
     assert told["event_type"].startswith('text field "action", one of show -> exposure, enter_room -> enter, watch')
+    assert told["context_position"] == (
+        "float32 embedding of 16 of 10 ranges sql position; read in training alone, scored as 0"
+    )
     assert told["position"] == 'int field "pos", from 0 to 99'
     assert told["auc"] == "is at least 0.6 and is at most 0.002 below the model in service"
 
@@ -73,6 +76,11 @@ def test_each_kind_of_feature_has_words_of_its_own() -> None:
         kind: computed_from("user", Feature(**{kind: KIND.get(kind, "a"), **SPLIT.get(kind, {})})) for kind in KINDS
     }
     assert len(set(said.values())) == len(KINDS)
+    assert said["target"] == "a per example of the same item_id in the last 7 days of examples, the prior worth 20"
+    code = Feature(column="scene", hash_buckets=1000, scored_as="")
+    assert computed_from("context", code) == (
+        "the event's scene, hashed to one of 1,000 ids; read in training alone, scored as null"
+    )
     assert not any("None" in words for words in said.values())
 
 

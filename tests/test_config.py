@@ -159,7 +159,7 @@ CSV = {
         # what has no effect
         ("features.item.x", {"rate": ["enter", "exposure"], "edges": [1]}, "$.features.item.x.edges: means nothing "),
         ("features.item.x", {"column": "scene", "edges": [1]}, "$.features.item.x.edges: means nothing beside `col"),
-        ("features.user.x", {"count": "enter", "smoothing": 20}, "beside `count`, only beside rate, share: leave it"),
+        ("features.user.x", {"count": "enter", "smoothing": 20}, "beside `count`, only beside rate, share, target: "),
         ("features.user.x", {"decay": "enter", "window_days": 7}, ".x.window_days: means nothing beside `decay`, only"),
         ("features.user.x", {"count": "enter", "half_life_days": 7}, ".x.half_life_days: means nothing beside `count`"),
         ("features.user.x", {"decay": "enter", "k": 2}, ".x.k: means nothing beside `decay`, only beside top: leave"),
@@ -173,6 +173,21 @@ CSV = {
         *[("features.user.x", {kind: "entr", "by": "item_id"}, f"$.features.user.x.{kind}: must be one of [")
           for kind in ("share", "distinct", "decay", "top", "last")],
         ("features.item.x", {"since_first": "entr"}, "$.features.item.x.since_first: must be one of ["),
+        # target encodings, hashes, fixed values
+        ("features.context.x", {"target": "enter"}, "`target` needs `of`, the id features that must be equal, such as"),
+        ("features.context.x", {"target": "entr", "of": ["user_id"]}, "got label 'entr'; did you mean 'enter'?"),
+        ("features.context.x", {"target": "enter", "of": ["item_level"]}, "$.features.context.x.of: names 'item_level"),
+        ("features.context.x", {"target": "enter", "of": []}, "$.features.context.x.of: Tuple should have at least 1"),
+        ("features.user.x", {"target": "enter", "of": ["user_id"]}, "$.features.user.x.target: looks at whole example"),
+        ("features.user.x", {"count": "enter", "of": ["user_id"]}, ".x.of: means nothing beside `count`, only beside "),
+        ("features.user.x", {"count": "enter", "hash_buckets": 9}, ".x.hash_buckets: means nothing beside `count`, on"),
+        ("features.user.x", {"column": "user_id", "hash_buckets": 0}, ".x.hash_buckets: Input should be greater than "),
+        ("features.user.x", {"column": "user_id", "hash_buckets": 2**31 - 3}, ".x.hash_buckets: Input should be less "),
+        ("features.item.x", {"attribute": "level", "hash_buckets": 9, "edges": [1]}, "`hash_buckets` makes ids of tex"),
+        ("features.user.x", {"count": "enter", "scored_as": 1}, ".x.scored_as: means nothing beside `count`, only bes"),
+        ("features.context.x", {"column": "scene", "scored_as": 1}, "`scored_as` of a `column` is a text (\"\" is nul"),
+        ("features.context.x", {"sql": "position", "scored_as": "first"}, "`scored_as` of an `sql` is a number (\"\" "),
+        ("features", {"context": {"x": {"sql": "position", "scored_as": 1}}}, "$.features: are all `scored_as` one va"),
         *[("features.user.x", {kind: what, "window_days": 7}, f".x.window_days: means nothing beside `{kind}`, only")
           for kind, what in (("attribute", "city"), ("column", "scene"), ("sql", "1"), ("since", "enter"))],
         *[(f"sources.events.{key}", value, f"$.sources.events.{key}: goes with format = 'csv'")

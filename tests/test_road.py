@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -237,6 +238,33 @@ def test_a_changed_feature_gives_no_ids_anew_and_needs_a_model_of_its_own(built:
     assert runner.run(road.VOCAB, built.days[0]).skipped
     with pytest.raises(Refused, match=r"2026010301, was trained on other \[features\] than the config declares now"):
         runner.run(road.RECOMMEND, built.days[-1])
+
+
+def test_a_target_encoding_is_added_by_building_the_examples_again(
+    built: Built, spark: SparkSession, tmp_path: Path
+) -> None:
+    """From the third day on: the days before are read as they are. What then means something else is refused."""
+    folder = tmp_path / "live"
+    shutil.copytree(built.runner.warehouse.path(), folder, ignore=shutil.ignore_patterns("raw", "truth", "models"))
+    added = "features.context.rate={ target = 'enter', of = ['item_category', 'user_age_band'], window_days = 2 }"
+    runner = Runner(load_config(CONF, [*SMALL, f"product.warehouse={tmp_path}", added]), spark)
+    shares: list[float] = []
+    for day in built.days[2:]:
+        assert not runner.run(road.EXAMPLES, day).skipped
+        made = read(data_files(str(folder / "examples" / "enter" / f"dt={day}")))
+        same = built.rows("examples/enter", day).select(["example_id", "label_enter"])
+        assert made.select(same.column_names).sort_by("example_id") == same.sort_by("example_id")
+        seen = made["context_rate__den"].to_numpy() > 0
+        shares.append(float(np.mean(seen)))
+        assert (made["context_rate__num"].to_numpy() <= made["context_rate__den"].to_numpy()).all()
+    assert min(shares) > 0.5
+    assert runner.run(road.EXAMPLES, built.days[2]).skipped
+    other = "features.item.category.hash_buckets=50"
+    changed = Runner(load_config(CONF, [*SMALL, f"product.warehouse={tmp_path}", added, other]), spark)
+    with pytest.raises(
+        Refused, match=r"\['item_category'\] were made by another declaration .*make backfill STEP=build_e"
+    ):
+        changed.run(road.EXAMPLES, built.days[3])
 
 
 def test_an_older_list_is_made_by_the_model_of_its_day(built: Built) -> None:

@@ -133,6 +133,21 @@ def test_a_day_of_other_columns_is_no_input(spark: SparkSession, tmp_path: Path)
     assert not runner.run(reading(more, True), FIRST).skipped
 
 
+def test_a_day_that_has_more_columns_is_read_where_some_are_asked_for(spark: SparkSession, tmp_path: Path) -> None:
+    runner = Runner(config_in(tmp_path), spark)
+    wide = spark.createDataFrame([(1, "a")], "n bigint, text string")
+    publish(runner.warehouse, wide, Publication("numbers", FIRST, {"n": "bigint", "text": "string"}, ("n",)))
+
+    def reading(name: str, type_: str) -> Step:
+        asked = Dataset("numbers", {name: type_}, (), partial=True)
+        return dataclasses.replace(STEP, reads=lambda config, day: {"numbers": Input(asked, (day,))})
+
+    assert runner.run(reading("n", "bigint"), FIRST).manifests["squares"].rows == 1
+    for name, type_ in (("n", "int"), ("m", "bigint")):
+        with pytest.raises(MissingInput, match="numbers/dt=2026-01-01, which has other columns than the config"):
+            runner.run(reading(name, type_), FIRST)
+
+
 def grown(columns: dict[str, str], **declared: Column) -> Step:
     """Publishes a dataset of a source as it is read with these columns."""
     asked = Dataset("numbers", columns, ("n",), grows=True, declared=declared)

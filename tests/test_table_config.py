@@ -112,6 +112,8 @@ def test_an_idx_table_with_a_fault_is_refused(change: dict[str, Any], fault: str
         ("labels", {"click": {"column": "label", "positive": ["1"], "negative": ["1"]}}, "['1'] cannot be positive"),
         ("features", {"user": {"x": {"count": "enter"}}}, "$.features.user.x: looks over time; a table has no clock"),
         ("features", {"context": {"x": {"count": "enter"}}}, "$.features.context.x: must be one of column, sql, image"),
+        ("features", {"context": {"x": {"target": "click", "of": ["city"]}}}, "$.features.context.x: must be one of c"),
+        ("features", {"context": {"x": {"column": "city", "scored_as": "Rome"}}}, "$.features: are all `scored_as` on"),
         ("features", {"context": {"x": {"column": "citty"}}}, "got column 'citty'; did you mean 'city'?"),
         ("features", {"context": {"x": {"column": "label"}}}, "is what label 'click' says: the model would read the"),
         ("features", {"context": {"x": {"image": "image"}}}, "x.image: goes with a source of format = 'idx', this one"),

@@ -24,8 +24,8 @@ INT32_MAX = 2**31 - 1
 def checked(inputs: Iterable[Input], batch: Mapping[str, Any]) -> Batch:
     """The arrays of the door `inputs`, each in the door's own dtype; names that the door does not know are left out.
 
-    A negative id is null (int64 min is how a client says it), one beyond int32 its largest, which no vocabulary knows;
-    a length is brought into [0, largest].
+    A hash keeps its 64 bits, signed or not. A negative id is null (int64 min is how a client says it), one beyond int32
+    its largest, which no vocabulary knows; a length is brought into [0, largest].
     BadBatch lists every input that is missing, of another kind, of another shape or of another number of rows.
     """
     arrays = {entry.name: np.asarray(batch[entry.name]) for entry in inputs if entry.name in batch}
@@ -42,7 +42,7 @@ def _taken_in(entry: Input, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind in "iu":
         if entry.largest is not None:
             array = np.clip(array, 0, entry.largest)
-        elif array.size and not (array.min() >= 0 and array.max() <= INT32_MAX):
+        elif entry.dtype == "int32" and array.size and not (array.min() >= 0 and array.max() <= INT32_MAX):
             array = np.where(array < 0, NULL_ID, np.minimum(array, INT32_MAX))
     return array.astype(DTYPES[entry.dtype], copy=False)
 

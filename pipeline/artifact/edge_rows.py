@@ -30,6 +30,9 @@ def edge_rows(
     yield "all unknown", {**base, **_ids(features, lambda vocabulary: vocabulary.unknown_value(), vocabularies)}
     yield "first values", {**base, **_ids(features, lambda vocabulary: _end(vocabulary, 0), vocabularies)}
     yield "last values", {**base, **_ids(features, lambda vocabulary: _end(vocabulary, -1), vocabularies)}
+    if hashed := [feature for feature in features if feature.hashed]:
+        for number in (0, 1, -1, 2**63 - 1, 1 - 2**63):
+            yield f"hash {number}", {**base, **{feature.name: number for feature in hashed}}
     yield "empty sequences", {**base, **{feature.name: [] for feature in features if feature.kind == "sequence"}}
     yield "null inside sequences", {**base, **_ids(features, lambda vocabulary: "", vocabularies, only="sequence")}
     for feature in features:
@@ -44,7 +47,9 @@ def edge_rows(
 def null_row(features: Sequence[FeatureSpec]) -> Row:
     """Nothing is known."""
     empty: dict[str, Any] = {"id": "", "number": None, "rate": 0.0, "sequence": []}
-    return {column: empty[feature.kind] for feature in features for column in feature.columns}
+    return {
+        column: None if feature.hashed else empty[feature.kind] for feature in features for column in feature.columns
+    }
 
 
 def _bucket_rows(features: Sequence[FeatureSpec], base: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:

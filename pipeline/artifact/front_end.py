@@ -1,21 +1,24 @@
 """The nodes in front of the model in its ONNX forms: from what a client feeds to the tensors `encoded/<name>`.
 
 Raw values: all uses of a vocabulary go through one LabelEncoder (its keys belong to the node, so a second node would
-store them twice): scalars as one column each and sequences as many, side by side, then split again. `""` is a key
-of its own, which gives null; positions at or after a sequence's length become padding.
-Opset 17 has no string comparison, which is why null is a key and not a test.
+store them twice): scalars as one column each and sequences as many, side by side, then split again. `""` is a key of
+its own, which gives null; positions at or after a sequence's length become padding. A hash becomes its bucket. What is
+`scored_as` one value has no input: it is a constant, as many times as there are rows. Opset 17 has no string
+comparison, which is why null is a key and not a test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.artifact.batches import INT32_MAX
-from pipeline.artifact.vocabulary import Vocabulary
+from pipeline.artifact.vocabulary import NULL_HASH, Vocabulary
 from pipeline.features import FIRST_ID, NULL_ID, PAD_ID, UNKNOWN_ID, FeatureSpec
 from pipeline.models import Input, encoded_inputs, length_name, raw_inputs
 
@@ -56,23 +59,34 @@ class FrontEnd:
         self.add("Cast", [source], [f"encoded/{name}"], to=TensorProto.INT32)
 
 
-def raw_front_end(features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vocabulary]) -> FrontEnd:
-    """Strings to ids, lengths checked, numbers as they are."""
-    front = FrontEnd(raw_inputs(features), _renamed(features))
+Fixed = Mapping[str, NDArray[Any]]
+"""The encoded values of inputs that are not fed, [1] each."""
+NOTHING: Fixed = MappingProxyType({})
+
+
+def raw_front_end(
+    features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vocabulary], fixed: Fixed = NOTHING
+) -> FrontEnd:
+    """Strings and hashes to ids, lengths checked, numbers as they are; `features` are those that are fed."""
+    front = FrontEnd(raw_inputs(features), _renamed(features, fixed))
+    _fix(front, fixed)
     for feature in features:
         if feature.kind == "sequence":
             _clip(front, length_name(feature), feature.length or 0)
+        if feature.hashed:
+            _bucket(front, feature.name, feature.buckets or 1)
     for name in sorted({feature.vocabulary for feature in features if feature.vocabulary is not None}):
         _look_up(front, vocabularies[name], [feature for feature in features if feature.vocabulary == name])
     return front
 
 
-def ids_front_end(features: Sequence[FeatureSpec]) -> FrontEnd:
+def ids_front_end(features: Sequence[FeatureSpec], fixed: Fixed = NOTHING) -> FrontEnd:
     """int64 ids and lengths into the model's int32, as `batches.checked` does: a negative id is null."""
     doors = tuple(
         replace(entry, dtype=IDS_DTYPE) if entry.dtype == "int32" else entry for entry in encoded_inputs(features)
     )
-    front = FrontEnd(doors, _renamed(features))
+    front = FrontEnd(doors, _renamed(features, fixed))
+    _fix(front, fixed)
     for door in doors:
         if door.largest is not None:
             _clip(front, door.name, door.largest)
@@ -81,8 +95,29 @@ def ids_front_end(features: Sequence[FeatureSpec]) -> FrontEnd:
     return front
 
 
-def _renamed(features: Sequence[FeatureSpec]) -> dict[str, str]:
-    return {entry.name: f"encoded/{entry.name}" for entry in encoded_inputs(features) if entry.dtype == "int32"}
+def _renamed(features: Sequence[FeatureSpec], fixed: Fixed) -> dict[str, str]:
+    names = [entry.name for entry in encoded_inputs(features) if entry.dtype == "int32"]
+    return {name: f"encoded/{name}" for name in (*names, *fixed)}
+
+
+def _fix(front: FrontEnd, fixed: Fixed) -> None:
+    """Each value as many times as the first input has rows."""
+    from onnx import numpy_helper
+
+    if fixed:
+        front.add("Shape", [front.inputs[0].name], ["rows"], start=0, end=1)
+    for name, value in fixed.items():
+        front.initializers.append(numpy_helper.from_array(value, f"encode/fixed/{name}"))
+        front.add("Expand", [f"encode/fixed/{name}", "rows"], [f"encoded/{name}"])
+
+
+def _bucket(front: FrontEnd, name: str, buckets: int) -> None:
+    """FIRST_ID + hash mod buckets; Mod of integers has the sign of the divisor, as NumPy's."""
+    front.add("Equal", [name, front.constant("null_hash", NULL_HASH)], [f"null/{name}"])
+    front.add("Mod", [name, front.constant(f"buckets_{buckets}", buckets)], [f"remainder/{name}"])
+    front.add("Add", [f"remainder/{name}", front.constant("first", FIRST_ID)], [f"id/{name}"])
+    front.add("Where", [f"null/{name}", front.constant("null", NULL_ID), f"id/{name}"], [f"hashed/{name}"])
+    front.cast(f"hashed/{name}", name)
 
 
 def _clip(front: FrontEnd, name: str, largest: int) -> None:

@@ -1,7 +1,8 @@
 """Golden rows: inputs with the ids and the score that every form of the artifact must reproduce.
 
 `golden.json` holds `{"rows": [{"name", "raw", "encoded", "probability"}, ...]}`. In `raw`, null is `""` or JSON null,
-an infinity is "inf" or "-inf", a sequence is a list without padding. Numbers read back as the same float32.
+an infinity is "inf" or "-inf", a sequence is a list without padding. (The hash of null is JSON null too.) Numbers read
+back as the same float32.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifact.batches import DTYPES, Batch, row_count
+from pipeline.artifact.vocabulary import NULL_HASH
 from pipeline.errors import DamagedData
 from pipeline.features import FeatureSpec
 from pipeline.models import Input, encoded_inputs, length_name, raw_inputs
@@ -70,7 +72,9 @@ def stack(features: Sequence[FeatureSpec], inputs: Sequence[Input], rows: Sequen
 
 
 def _read(value: Any, entry: Input) -> Any:
-    """JSON has neither NaN nor infinity."""
+    """JSON has neither NaN nor infinity, and int64 min does not survive every reader."""
+    if entry.dtype == "int64" and value is None:
+        return NULL_HASH
     if entry.dtype != "float32":
         return value
     return np.nan if value is None else float(value)
@@ -101,6 +105,8 @@ def _plain(value: Any) -> Any:
     """As JSON has it."""
     if isinstance(value, np.floating):
         return _number(value)
+    if isinstance(value, np.int64) and value == NULL_HASH:
+        return None
     return value if isinstance(value, str) else value.tolist()
 
 

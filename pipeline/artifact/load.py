@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tsengine as ts
-from pipeline.artifact.batches import Batch, checked
+from pipeline.artifact.batches import Batch, checked, row_count
 from pipeline.artifact.golden import Golden
-from pipeline.artifact.vocabulary import Vocabulary, encode
+from pipeline.artifact.vocabulary import Vocabulary, encode, fixed_inputs
 from pipeline.artifact.weights import WEIGHTS, read_weights
 from pipeline.errors import DamagedData
 from pipeline.models import ModelGraph, ModelSpec, build, encoded_inputs
@@ -25,7 +25,7 @@ MODEL, GOLDEN, METRICS, VERDICT = "model.json", "golden.json", "metrics.json", "
 class Artifact:
     """A model that scores.
 
-    spec          what it is; `spec.features` say what it is fed
+    spec          what it is; `spec.fed` say what it is fed, the other features are `fixed`
     vocabularies  by name
     version       of its folder
     manifest      what it was made from; None while it is being made
@@ -46,18 +46,20 @@ class Artifact:
             raise DamagedData(f"artifact {version} does not fit its model.json: " + "; ".join(faults))
         for name, value in parameters.items():
             self.model.graph.store.set(name, value)
-        self._inputs = encoded_inputs(spec.features)
-        placeholders = [self.model.inputs[entry.name] for entry in self._inputs]
+        self.fixed = fixed_inputs(spec.features, self.vocabularies)
+        self._inputs = encoded_inputs(spec.fed)
+        placeholders = [self.model.inputs[name] for name in (*(entry.name for entry in self._inputs), *self.fixed)]
         self._score = ts.Session(graph=self.model.graph).make_callable(self.model.probability, placeholders)
 
     def encode(self, raw: Mapping[str, Any]) -> Batch:
         """Raw values (pipeline.models.raw_inputs) as the model's own inputs. BadBatch where they do not fit."""
-        return encode(self.spec.features, self.vocabularies, raw)
+        return encode(self.spec.fed, self.vocabularies, raw)
 
     def score_ids(self, batch: Mapping[str, Any]) -> NDArray[np.float32]:
         """Probabilities float32 [B] of encoded inputs; other keys (label, weight) are left out."""
         encoded = checked(self._inputs, batch)
-        return np.asarray(self._score(*[encoded[entry.name] for entry in self._inputs]))
+        fixed = [np.full(row_count(encoded), value) for value in self.fixed.values()]
+        return np.asarray(self._score(*[encoded[entry.name] for entry in self._inputs], *fixed))
 
     def score(self, raw: Mapping[str, Any]) -> NDArray[np.float32]:
         """Probabilities float32 [B] of raw values."""
@@ -79,7 +81,7 @@ def load_artifact(folder: str) -> Artifact:
 def load_golden(folder: str) -> Golden:
     """The golden rows of a published artifact."""
     contents = _verified(folder, read_manifest(folder))
-    return Golden.from_json(ModelSpec.from_json(_json(contents, MODEL)["model"]).features, contents[GOLDEN])
+    return Golden.from_json(ModelSpec.from_json(_json(contents, MODEL)["model"]).fed, contents[GOLDEN])
 
 
 def vocabulary_file(name: str) -> str:

@@ -23,10 +23,10 @@ from pipeline.artifact.front_end import ids_front_end, raw_front_end
 from pipeline.artifact.golden import Golden, as_rows, stack
 from pipeline.artifact.load import GOLDEN, METRICS, MODEL, VERDICT, Artifact, vocabulary_file
 from pipeline.artifact.parity import check_onnx_forms, has_onnx_runtime
-from pipeline.artifact.vocabulary import Vocabulary, decode
+from pipeline.artifact.vocabulary import NULL_HASH, Vocabulary, decode
 from pipeline.artifact.weights import WEIGHTS, places, read_weights, weights_bytes
 from pipeline.errors import Refused
-from pipeline.features import FIRST_ID, NULL_ID, PAD_ID, UNKNOWN_ID
+from pipeline.features import FIRST_ID, HASH, NULL_ID, PAD_ID, UNKNOWN_ID
 from pipeline.models import ModelSpec, encoded_inputs, raw_inputs
 from pipeline.storage import Manifest, describe_file, digest_of, files_at, has_manifest, read_manifest, write_manifest
 
@@ -103,7 +103,7 @@ def _write(
         WEIGHTS: content,
         MODEL: _json(_description(artifact, product, forms)),
         METRICS: _json(metrics),
-        GOLDEN: golden.to_json(artifact.spec.features),
+        GOLDEN: golden.to_json(artifact.spec.fed),
         **{vocabulary_file(name): _vocabulary(held) for name, held in artifact.vocabularies.items()},
         **(_forms(artifact, content) if forms else {}),
     }
@@ -112,12 +112,12 @@ def _write(
         Path(scratch, name).write_bytes(body)
     _check_written(scratch, artifact)
     if forms:
-        check_onnx_forms(scratch, artifact.spec.features, golden, artifact.score)
+        check_onnx_forms(scratch, artifact.spec.fed, golden, artifact.score)
 
 
 def golden_rows(artifact: Artifact, rows: Mapping[str, NDArray[Any]]) -> Golden:
     """The given encoded rows, then the edges of every input, with ids and scores by the engine."""
-    features = artifact.spec.features
+    features = artifact.spec.fed
     inputs = encoded_inputs(features)
     given = decode(features, artifact.vocabularies, checked(inputs, rows))
     named = [(f"evaluation {position}", row) for position, row in enumerate(as_rows(features, given))]
@@ -131,7 +131,7 @@ def _check_written(scratch: str, artifact: Artifact) -> None:
     """What a reader will load scores the golden rows to the same bits."""
     spec = ModelSpec.from_json(json.loads(Path(scratch, MODEL).read_bytes())["model"])
     loaded = Artifact(spec, read_weights(Path(scratch, WEIGHTS).read_bytes()), artifact.vocabularies, artifact.version)
-    golden = Golden.from_json(spec.features, Path(scratch, GOLDEN).read_bytes())
+    golden = Golden.from_json(spec.fed, Path(scratch, GOLDEN).read_bytes())
     found = loaded.score(golden.raw)
     for row in np.flatnonzero(~(found == golden.probability)):
         raise ParityFailure(
@@ -141,14 +141,15 @@ def _check_written(scratch: str, artifact: Artifact) -> None:
 
 
 def _forms(artifact: Artifact, weights: bytes) -> dict[str, bytes]:
-    features, shared = artifact.spec.features, places(weights)
-    fronts = {RAW_FORM: raw_front_end(features, artifact.vocabularies), IDS_FORM: ids_front_end(features)}
+    features, fixed, shared = artifact.spec.fed, artifact.fixed, places(weights)
+    fronts = {RAW_FORM: raw_front_end(features, artifact.vocabularies, fixed), IDS_FORM: ids_front_end(features, fixed)}
     return {name: onnx_form(artifact.model, front, shared, artifact.version) for name, front in fronts.items()}
 
 
 def _description(artifact: Artifact, product: str, forms: bool) -> dict[str, Any]:
     """model.json."""
-    features = artifact.spec.features
+    features = artifact.spec.fed
+    hashed = {feature.name: feature.buckets for feature in features if feature.hashed}
     return {
         "product": product,
         "version": artifact.version,
@@ -156,6 +157,7 @@ def _description(artifact: Artifact, product: str, forms: bool) -> dict[str, Any
         "parameters": {name: list(variable.static_shape) for name, variable in artifact.model.graph.variables.items()},
         "tables": sorted(artifact.model.tables),
         "reserved_ids": {"padding": PAD_ID, "null": NULL_ID, "unknown": UNKNOWN_ID, "first_value": FIRST_ID},
+        **({"hashes": {"function": HASH, "null": NULL_HASH, "buckets": hashed}} if hashed else {}),
         "signatures": {
             "raw": [entry.to_json() for entry in raw_inputs(features)],
             "ids": [entry.to_json() for entry in ids_front_end(features).inputs],
@@ -174,7 +176,7 @@ def _manifest(artifact: Artifact, lineage: Mapping[str, Any], product: str) -> M
         product=product,
         files=(),
         rows=0,
-        schema={entry.name: entry.dtype for entry in raw_inputs(artifact.spec.features)},
+        schema={entry.name: entry.dtype for entry in raw_inputs(artifact.spec.fed)},
         content_digest="",
         inputs=tuple(lineage.get("inputs", ())),
         extra={"version": artifact.version, "lineage": rest},

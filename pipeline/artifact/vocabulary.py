@@ -1,4 +1,4 @@
-"""A vocabulary frozen into an artifact: values in id order, and the way from strings to ids.
+"""A vocabulary frozen into an artifact: values in id order, and the way from strings (and hashes of them) to ids.
 
 The value at position k has id 3 + k; the empty string is null (1), anything else unknown (2). Padding (0) is decided by
 a sequence's length, never by a value.
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from pipeline.artifact.batches import Batch, checked
@@ -17,6 +18,8 @@ from pipeline.errors import DamagedData
 from pipeline.features import FIRST_ID, NULL_ID, PAD_ID, UNKNOWN_ID, FeatureSpec
 from pipeline.models import length_name, raw_inputs
 
+NULL_HASH = int(np.iinfo(np.int64).min)
+"""What a client feeds for the hash of null."""
 UNKNOWN_VALUE = "value not in any vocabulary ⁇"
 
 
@@ -55,12 +58,40 @@ class Vocabulary:
         return value
 
 
+def bucket_ids(hashes: NDArray[Any], buckets: int) -> NDArray[np.int32]:
+    """Hashes int64 (pipeline.features.HASH) of any shape to ids of the same shape."""
+    return np.where(hashes == NULL_HASH, NULL_ID, FIRST_ID + np.mod(hashes, buckets)).astype(np.int32)
+
+
+def hash_of(text: str) -> int:
+    """Of a text as pipeline.features.HASH says; of the empty one, which is null, NULL_HASH."""
+    return int(np.uint64(xxhash.xxh64_intdigest(text.encode(), 42)).astype(np.int64)) if text else NULL_HASH
+
+
+def fixed_inputs(features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vocabulary]) -> Batch:
+    """The encoded value of every input that is `scored_as` one, as an array of that one row."""
+    found: Batch = {}
+    for feature in features:
+        value = feature.scored_as
+        if value is None:
+            continue
+        if feature.kind == "number":
+            found[feature.name] = np.array([np.nan if value == "" else value], np.float32)
+        elif feature.hashed:
+            found[feature.name] = bucket_ids(np.array([hash_of(str(value))]), feature.buckets or 1)
+        else:
+            found[feature.name] = vocabularies[feature.vocabulary or ""].encode(np.array([str(value)], object))
+    return found
+
+
 def encode(features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vocabulary], raw: Mapping[str, Any]) -> Batch:
     """A raw batch as the model is fed: int32 ids and lengths, numbers as they are. BadBatch where it does not fit."""
     batch = checked(raw_inputs(features), raw)
     for feature in features:
         if feature.vocabulary is not None:
             batch[feature.name] = vocabularies[feature.vocabulary].encode(batch[feature.name])
+        if feature.hashed:
+            batch[feature.name] = bucket_ids(batch[feature.name], feature.buckets or 1)
         if feature.kind == "sequence":
             name = length_name(feature)
             batch[name] = batch[name].astype(np.int32)
@@ -71,11 +102,17 @@ def encode(features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vocabular
 def decode(
     features: Sequence[FeatureSpec], vocabularies: Mapping[str, Vocabulary], encoded: Mapping[str, Any]
 ) -> Batch:
-    """A raw batch that `encode` turns into `encoded` (ids beyond the vocabulary come back as unknown)."""
+    """A raw batch that `encode` turns into `encoded` (ids beyond the vocabulary come back as unknown).
+
+    Of a hashed id it is the smallest hash that gives it; the reserved ones, which no hash gives, come back as null.
+    """
     raw = dict(encoded)
     for feature in features:
         if feature.vocabulary is not None:
             raw[feature.name] = vocabularies[feature.vocabulary].decode(encoded[feature.name])
+        if feature.hashed:
+            ids = encoded[feature.name].astype(np.int64)
+            raw[feature.name] = np.where(ids < FIRST_ID, NULL_HASH, ids - FIRST_ID)
         if feature.kind == "sequence":
             raw[length_name(feature)] = encoded[length_name(feature)].astype(np.int64)
             raw[feature.name][~_real(encoded[length_name(feature)], feature)] = ""

@@ -74,6 +74,8 @@ def cross_faults(config: Config) -> list[Fault]:
     found = [
         *sources,
         *crosses,
+        *_targets(config),
+        *fixed_faults(config),
         *_labels_of_tables(config),
         *unknown_labels(config),
         *_taken_names(config),
@@ -182,6 +184,31 @@ def unknown_crosses(config: Config) -> Iterator[Fault]:
         for part in declared.of:
             if part not in names:
                 yield f"features.cross.{cross}.of", f"names {part!r}; id features are {sorted(names)}"
+
+
+def _targets(config: Config) -> Iterator[Fault]:
+    """Target encodings of labels or by ids that there are not."""
+    from pipeline.features import id_feature_names
+
+    names = id_feature_names(config.features)
+    for group in ("user", "item"):
+        for name, feature in getattr(config.features, group).items():
+            if feature.target is not None:
+                yield f"features.{group}.{name}.target", "looks at whole examples: move it to features.context"
+    for name, feature in config.features.context.items():
+        if feature.target is not None and feature.target not in config.labels:
+            yield f"features.context.{name}.target", unknown("label", feature.target, config.labels)
+        for part in feature.of or ():
+            if part not in names:
+                yield f"features.context.{name}.of", f"names {part!r}; id features are {sorted(names)}"
+
+
+def fixed_faults(config: Config) -> Iterator[Fault]:
+    """A model whose every input is one value says the same of everything."""
+    groups = (config.features.user, config.features.item, config.features.context)
+    declared = [feature for group in groups for feature in group.values()]
+    if declared and not config.features.sequence and all(feature.scored_as is not None for feature in declared):
+        yield "features", "are all `scored_as` one value, so every score would be the same: give an input that varies"
 
 
 def _taken_names(config: Config) -> Iterator[Fault]:

@@ -23,6 +23,7 @@ COMPUTED_FROM = {
     "last": "the {by} of {whose} last {value}",
     "since": "hours since {whose} last {value}",
     "since_first": "hours since {whose} first {value}",
+    "target": "{value} per example of the same {of} in the last {days} of examples, the prior worth {smoothing:g}",
     "image": "the row's image",
 }
 """Kind of feature -> its words."""
@@ -85,6 +86,8 @@ def computed_from(group: str, feature: Feature) -> str:
         whose=f"the {group}'s",
         over=f"{split} {window}".strip(),
         window=window,
+        days=days(feature.window_days),
+        of=" and ".join(feature.of or ()),
         split=split,
         by=feature.by,
         k=feature.k,
@@ -92,4 +95,12 @@ def computed_from(group: str, feature: Feature) -> str:
         smoothing=feature.smoothing,
         group="" if feature.prior_by is None else f" of its {feature.prior_by}",
     )
-    return words.replace(" ,", ",")
+    hashed = "" if feature.hash_buckets is None else f", hashed to one of {feature.hash_buckets:,} ids"
+    return words.replace(" ,", ",") + hashed + _scored_as(feature)
+
+
+def _scored_as(feature: Feature) -> str:
+    if feature.scored_as is None:
+        return ""
+    value = f"{feature.scored_as:g}" if isinstance(feature.scored_as, float) else f"{feature.scored_as!r}"
+    return f"; read in training alone, scored as {value if feature.scored_as != '' else 'null'}"

@@ -16,20 +16,25 @@ Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")
 
 KINDS = (
     "column", "attribute", "sql", "count", "sum", "rate", "share", "distinct", "decay", "top", "last", "since",
-    "since_first", "image",
+    "since_first", "target", "image",
 )  # fmt: skip
 SETTINGS = {
     "by": ("count", "sum", "rate", "share", "distinct", "decay", "top", "last"),
-    "window_days": ("count", "sum", "rate", "share", "distinct"),
+    "window_days": ("count", "sum", "rate", "share", "distinct", "target"),
     "half_life_days": ("decay", "top"),
     "k": ("top",),
-    "smoothing": ("rate", "share"),
+    "smoothing": ("rate", "share", "target"),
     "prior_by": ("rate",),
     "edges": ("attribute", "sql", "count", "sum", "distinct", "decay", "since", "since_first"),
+    "of": ("target",),
+    "hash_buckets": ("column", "attribute"),
+    "scored_as": ("column", "sql"),
 }
 """Which kinds of feature a setting goes with: what is split by a value, what looks over days, what is a ratio, ..."""
 ALWAYS_SPLIT = ("share", "distinct", "top", "last")
 """Kinds that say nothing without `by`."""
+MOST_BUCKETS = 2**31 - 4
+"""Of a hash: its ids, with the three reserved ones, are int32."""
 HOUR = "hour"
 """What `by` calls the hour of an event in the product's zone."""
 
@@ -108,10 +113,20 @@ class Feature(Table):
     last          the value of `by` at the latest event of that type, as an id
     since         hours since the latest event of that type
     since_first   hours since the first one
+    target        target encoding: how often that label was 1 in earlier examples with the same ids in all features
+                  `of`: { target = "enter", of = ["user_city", "item_category"] }
     image         the image of a row of an idx table, as its bytes
 
     `by` splits a sum: by the id or an attribute of the other entity, by a column of events, or by "hour" (of the
     event, in $.product.day_zone). count, sum, rate and decay then give that of the exposure's own value.
+
+    A `target` looks at the examples of the `window_days` days that end with the profile's: their labels were final by
+    then. Null counts as a value like any other, and so does unknown, for all values without an id together.
+
+    An id by `hash_buckets` needs no vocabulary: it is a hash of the text, and two values may share one.
+
+    An input that is `scored_as` a value is read in training alone, for what it explains of the label there; wherever
+    the model scores, it is that value (of `sql` a number, of `column` a text; "" is null). Such is the position.
 
     A rate is smoothed towards a prior that counts as `smoothing` observations: the rate over all training rows, or
     with `prior_by` the rate of all entities of the same value of that attribute of theirs, such as the item's category
@@ -131,6 +146,7 @@ class Feature(Table):
     last: Name | None = None
     since: Name | None = None
     since_first: Name | None = None
+    target: Name | None = None
     image: Literal["image"] | None = None
     """The image of a row of an idx table, as its bytes."""
     by: Name | None = None
@@ -140,6 +156,9 @@ class Feature(Table):
     smoothing: Annotated[float, Field(gt=0)] = 20.0
     prior_by: Name | None = None
     edges: tuple[float, ...] | None = Field(default=None, min_length=1)
+    of: tuple[Name, ...] | None = Field(default=None, min_length=1)
+    hash_buckets: Annotated[int, Field(gt=0, le=MOST_BUCKETS)] | None = None
+    scored_as: float | str | None = None
 
     @field_validator(*SETTINGS)
     @classmethod
@@ -158,6 +177,14 @@ class Feature(Table):
             raise ValueError(f"needs exactly one of {', '.join(KINDS)}; got {kinds or 'none'}")
         if self.by is None and kinds[0] in ALWAYS_SPLIT:
             raise ValueError(f'`{kinds[0]}` needs `by`, the value whose {kinds[0]} is meant, such as by = "item_id"')
+        if self.target is not None and self.of is None:
+            raise ValueError('`target` needs `of`, the id features that must be equal, such as of = ["item_id"]')
+        if self.hash_buckets is not None and self.edges is not None:
+            raise ValueError("`hash_buckets` makes ids of texts, `edges` ranges of numbers: give one of them")
+        if isinstance(self.scored_as, float) and self.sql is None:
+            raise ValueError(f'`scored_as` of a `column` is a text ("" is null), got {self.scored_as:g}')
+        if isinstance(self.scored_as, str) and self.sql is not None and self.scored_as:
+            raise ValueError(f'`scored_as` of an `sql` is a number ("" is null), got {self.scored_as!r}')
         if self.prior_by is not None and self.by is not None:
             raise ValueError("`prior_by` does not go with `by`: the prior is of a rate that is not split")
         if self.by == HOUR and kinds[0] in ("top", "last"):

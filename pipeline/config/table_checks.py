@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.config.checks import Fault, pii_faults, unknown, unknown_crosses, unknown_labels, unknown_vocabularies
+from pipeline.config.checks import (
+    Fault,
+    fixed_faults,
+    pii_faults,
+    unknown,
+    unknown_crosses,
+    unknown_labels,
+    unknown_vocabularies,
+)
 from pipeline.config.cleaning import ROW_RULE_IDS, RULE_IDS
 from pipeline.config.features import ColumnLabel
 from pipeline.config.table_sources import ColumnSplit, LeaveOneOut, TableSource
@@ -37,6 +45,7 @@ def table_faults(config: Config) -> list[Fault]:
         *unknown_labels(config),
         *_features(config, table),
         *unknown_crosses(config),
+        *fixed_faults(config),
         *unknown_vocabularies(config),
         *_judged(config, table),
         *pii_faults(config),

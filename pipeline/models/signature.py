@@ -1,7 +1,8 @@
 """What is fed to a model: the names, types and shapes of its two doors.
 
 The *encoded* door is the graph's own: int32 ids as the examples hold them. The *raw* door is what a client has: strings
-and numbers. Both are functions of the feature specs alone.
+and numbers, and of a string that is hashed its hash. Both are functions of the feature specs alone. A model that scores
+is fed with the specs of pipeline.features.fed(); the graph has a placeholder for every spec.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def encoded_inputs(features: Iterable[FeatureSpec]) -> tuple[Input, ...]:
 
 
 def raw_inputs(features: Iterable[FeatureSpec]) -> tuple[Input, ...]:
-    """What a client feeds, in feature order; null is `""` for strings and NaN for numbers."""
+    """What a client feeds, in feature order; null is `""` for strings, NaN for numbers and int64 min for hashes."""
     return tuple(entry for feature in features for entry in _inputs(feature, ids="string", lengths="int64"))
 
 
@@ -49,7 +50,7 @@ def length_name(feature: FeatureSpec) -> str:
 def _inputs(feature: FeatureSpec, ids: str, lengths: str) -> list[Input]:
     name = feature.name
     if feature.kind == "id":
-        return [Input(name, name, ids)]
+        return [Input(name, name, "int64" if feature.hashed and ids == "string" else ids)]
     if feature.kind == "sequence":
         size = feature.length or 0
         return [Input(name, name, ids, (size,)), Input(length_name(feature), name, lengths, largest=size)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.features import FIRST_ID, FeatureSpec
+from pipeline.features import FIRST_ID, FeatureSpec, fed
 from pipeline.models.errors import ModelFault
 
 LABEL = "label"
@@ -45,6 +45,15 @@ class ModelSpec:
         """Share of positives among the training rows, by weight."""
         return self.constants.get(LABEL, {}).get("prior", 0.5)
 
+    @property
+    def fed(self) -> tuple[FeatureSpec, ...]:
+        """The features that are fed when the model scores."""
+        return fed(self.features)
+
+    def ids(self, feature: FeatureSpec) -> int:
+        """How many ids an id or a sequence may have, the three reserved ones included."""
+        return FIRST_ID + (feature.buckets or 0) if feature.hashed else self.vocabulary_sizes[feature.vocabulary or ""]
+
     def named(self, feature: str) -> FeatureSpec:
         """The feature of that name."""
         return next(spec for spec in self.features if spec.name == feature)
@@ -68,6 +77,8 @@ def _feature_faults(spec: ModelSpec) -> Iterator[str]:
     names = [feature.name for feature in spec.features]
     if not names:
         yield "it has no features"
+    elif not any(feature.columns for feature in spec.fed):
+        yield "every feature is `scored_as` one value, so nothing is fed when it scores"
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"feature {name!r} is declared {names.count(name)} times"
     ids = {feature.name for feature in spec.features if feature.kind == "id"}
@@ -83,7 +94,7 @@ def _feature_faults(spec: ModelSpec) -> Iterator[str]:
 
 def _vocabulary_faults(spec: ModelSpec) -> Iterator[str]:
     for feature in spec.features:
-        if feature.kind not in ("id", "sequence"):
+        if feature.kind not in ("id", "sequence") or feature.hashed:
             continue
         size = spec.vocabulary_sizes.get(feature.vocabulary or "")
         if size is None:

@@ -6,9 +6,9 @@
     p = sigmoid(logit)
 
 n holds the numbers and rates as columns (pipeline.models.transforms); E_v is one table a vocabulary, shared by all its
-uses; w_f is one table a use. Bucketed numbers are ids in both parts. Embeddings begin at normal(0, 0.05), relu layers
-at He's normal, the wide weights and v at zero and b at the log odds of the label's prior, so that the first loss is the
-label's entropy.
+uses (a hashed id has its own); w_f is one table a use. Bucketed numbers are ids in both parts. Embeddings begin at
+normal(0, 0.05), relu layers at He's normal, the wide weights and v at zero and b at the log odds of the label's prior,
+so that the first loss is the label's entropy.
 
 Cheng et al., "Wide & Deep Learning for Recommender Systems", DLRS 2016, arXiv:1606.07792.
 """
@@ -96,7 +96,7 @@ class _WideDeep:
 
     def _embedded(self, feature: FeatureSpec) -> ts.Node:
         """[B, embedding_dim]."""
-        name = f"embedding/{feature.vocabulary}" if feature.vocabulary else f"bucket/{feature.name}"
+        name = f"embedding/{feature.vocabulary}" if feature.vocabulary else f"bucket/{feature.name}"  # by edges or hash
         initializer = Normal(self.spec.seed, stddev=EMBEDDING_STDDEV)
         table = self._table(name, self._rows(feature), self.spec.embedding_dim, initializer)
         if feature.kind == "sequence":
@@ -106,7 +106,7 @@ class _WideDeep:
     def _rows(self, feature: FeatureSpec) -> int:
         if feature.edges is not None:
             return bucket_count(feature.edges)
-        return feature.buckets or self.spec.vocabulary_sizes[feature.vocabulary or ""]
+        return feature.buckets or 0 if feature.kind == "cross" else self.spec.ids(feature)
 
     def _table(self, name: str, rows: int, width: int, initializer: Initializer) -> ts.Variable:
         if name not in self.tables:

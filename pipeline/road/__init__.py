@@ -4,6 +4,7 @@ clean       raw -> clean_logs -> events, quarantine, attributes, rooms
 profiles                         events -> build_daily -> build_profiles
 vocab                            events, attributes -> build_vocab
 examples                         events, profiles, vocabularies of the day before -> build_examples -> (train)
+                                 (with target encodings it reads its own earlier days)
 statistics                       events, examples -> build_statistics -> (whether the day is refused)
 recommend                        rooms, profiles, vocabularies, model -> recommend
 

@@ -1,4 +1,4 @@
-"""events, profiles, vocabularies of the day before -> build_examples -> examples."""
+"""events, profiles, vocabularies of the day before, examples of earlier days -> build_examples -> examples."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from pipeline.config import Config
-from pipeline.datasets import events, examples, profiles, vocabulary
+from pipeline.datasets import earlier_examples, events, examples, profiles, vocabulary
 from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
-from pipeline.features import vocabulary_names
+from pipeline.errors import Refused
+from pipeline.features import target_features, vocabulary_names
 from pipeline.raw import Outside
 from pipeline.road.shared import ENTITIES, SHARED
 from pipeline.runner import Input, Output, Step, Tables
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.instants import DAY_US, SECOND_US
+from pipeline.storage import digest_of
 
 
 def _profile_days(config: Config, first_us: int, last_us: int) -> tuple[Day, ...]:
@@ -30,6 +32,43 @@ def history_days(config: Config, first_us: int, day: Day) -> tuple[Day, ...]:
     longest = max((sequence.window_days for sequence in config.features.sequence.values()), default=0)
     begin = day_of_us(first_us - longest * DAY_US, config.product.zone)
     return tuple(days_between(begin, day, config.product.first_day))
+
+
+def earlier_days(config: Config, served: Sequence[Day]) -> dict[str, Input]:
+    """The examples that target encodings look at: the windows that end with the days whose profile may serve."""
+    longest = max((feature.window_days for feature, _ in target_features(config).values()), default=0)
+    if not longest or not served:
+        return {}
+    window = days_between(add_days(served[0], 1 - longest), served[-1], config.product.first_day)
+    return {"earlier": Input(earlier_examples(config), tuple(window))}
+
+
+def declarations(config: Config) -> dict[str, str]:
+    """Column of the examples -> digest of what its ids or labels mean: only where it is equal may they be summed."""
+    groups = {group: getattr(config.features, group) for group in ("user", "item", "context")}
+    means = {f"{group}_{name}": feature for group, declared in groups.items() for name, feature in declared.items()}
+    found = {name: digest_of(feature.model_dump(mode="json", exclude={"scored_as"})) for name, feature in means.items()}
+    labels = {f"label_{name}": digest_of(label.model_dump(mode="json")) for name, label in config.labels.items()}
+    return {**found, **labels}
+
+
+def earlier_table(config: Config, tables: Tables) -> DataFrame | None:
+    """The examples of earlier_days(), column dt; Refused where one of their columns meant something else."""
+    ours, read = declarations(config), earlier_examples(config).columns
+    changed = {
+        name
+        for extra in tables.extras("earlier")
+        for name in read
+        if name in ours and extra.get("declared", {}).get(name) != ours[name]
+    }
+    if changed:
+        first = config.product.first_day
+        raise Refused(
+            f"target encodings sum examples of earlier days, whose {sorted(changed)} were made by another declaration "
+            f"than the config's. Build them again: "
+            f"{config.command('backfill', STEP='build_examples', FROM=first, TO='...')}"
+        )
+    return tables.table("earlier", "dt")
 
 
 def _mature_us(config: Config) -> int:
@@ -53,6 +92,7 @@ def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
         "history": Input(events(config), history_days(config, exposed_from, day)),
     }
     inputs |= {f"profiles_{entity}": Input(profiles(config, entity), served) for entity in ENTITIES}
+    inputs |= earlier_days(config, served)
     return inputs | {f"vocab_{column}": Input(vocabulary(column), known) for column in vocabulary_names(config)}
 
 
@@ -63,6 +103,7 @@ class Served:
     profiles: Mapping[str, DataFrame]
     vocabularies: Mapping[str, DataFrame]
     history: DataFrame
+    earlier: DataFrame | None
 
 
 def served_tables(config: Config, tables: Tables) -> Served:
@@ -73,13 +114,14 @@ def served_tables(config: Config, tables: Tables) -> Served:
         profiles={entity: table for entity, table in found.items() if table is not None},
         vocabularies={column: table for column, table in vocabularies.items() if table is not None},
         history=tables.expect("history"),
+        earlier=earlier_table(config, tables),
     )
 
 
 def _examples(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     served, shown = served_tables(config, tables), tables.expect("events", "dt")
-    made = build_examples(config, day, shown, served.profiles, served.vocabularies, served.history)
-    return Output({examples(config).name: made})
+    made = build_examples(config, day, shown, served.profiles, served.vocabularies, served.history, served.earlier)
+    return Output({examples(config).name: made}, {"declared": declarations(config)})
 
 
 EXAMPLES = Step(

@@ -10,7 +10,7 @@ from pipeline.days import Day, add_days, day_start_us, days_between
 from pipeline.errors import MissingInput, Refused
 from pipeline.features import features_digest, vocabulary_names
 from pipeline.raw import Outside, RawLogs
-from pipeline.road.examples import history_days, served_tables
+from pipeline.road.examples import earlier_days, history_days, served_tables
 from pipeline.road.shared import ENTITIES, SHARED
 from pipeline.runner import Input, Output, Step, Tables
 from pipeline.steps.instants import SECOND_US
@@ -27,6 +27,7 @@ def _recommend_reads(config: Config, day: Day) -> Mapping[str, Input]:
     if config.datasets.rooms:
         inputs["rooms"] = Input(rooms(config), today)
     inputs |= {f"profiles_{entity}": Input(profiles(config, entity), today) for entity in ENTITIES}
+    inputs |= earlier_days(config, today)
     return inputs | {f"vocab_{column}": Input(vocabulary(column), today) for column in vocabulary_names(config)}
 
 
@@ -52,7 +53,8 @@ def _model(config: Config, day: Day, raw: RawLogs) -> list[Outside]:
 def _recommend(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     served = served_tables(config, tables)
     points = candidates(config, day, tables.table("rooms"), tables.expect("events"), served.profiles)
-    scored = score(config, points, outside[0].paths[0], served.profiles, served.vocabularies, served.history)
+    known = (served.profiles, served.vocabularies, served.history, served.earlier)
+    scored = score(config, points, outside[0].paths[0], *known)
     return Output({"recommendations": top(config, scored)}, {"model": outside[0].name})
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from pipeline.config import Feature
 from pipeline.days import Day, add_days
 from pipeline.errors import MissingInput
-from pipeline.features import NULL_ID, PAD_ID, UNKNOWN_ID, FeatureSpec, feature_specs
+from pipeline.features import FIRST_ID, NULL_ID, PAD_ID, UNKNOWN_ID, FeatureSpec, feature_specs, target_features
 from pipeline.models.transforms import CROSS_FACTOR
 from pipeline.schemas import ENTITY_ID
 from pipeline.show.published import Published, Row
-from pipeline.show.traces import Point, sequence_trace, sum_trace
+from pipeline.show.traces import Point, sequence_trace, sum_trace, target_trace
 from pipeline.steps.measures import features_of
 from pipeline.steps.sums import decay_of, latest_of
 
@@ -33,8 +33,9 @@ class _Found:
 def show_example(published: Published, example_id: str, day: Day) -> Row:
     """The example with its event, its days, its features and where they came from.
 
-    Sums and sequences are computed again from `events` by their definition; `agrees` says whether that is what the
-    example holds. Raises MissingInput with the nearest thing to do where there is no such example.
+    Sums and sequences are computed again from `events` (target encodings from earlier examples) by their definition;
+    `agrees` says whether that is what the example holds. Raises MissingInput with the nearest thing to do where there
+    is no such example.
     """
     found = _find(published, example_id, day)
     row, event = found.row, found.event
@@ -115,7 +116,9 @@ def _event(published: Published, event: Row) -> Row:
 
 def _feature(point: Point, spec: FeatureSpec, row: Row) -> Row:
     """Name, kind, value as the model gets it, the values behind ids, and what the ids were made from."""
-    named = {"feature": spec.name, "kind": spec.kind}
+    named: Row = {"feature": spec.name, "kind": spec.kind}
+    if spec.scored_as is not None:
+        named["scored as"] = "(null)" if spec.scored_as == "" else spec.scored_as
     if spec.of is not None:
         first, second = (row[name] for name in spec.of)
         bucket = (first * CROSS_FACTOR + second) % (spec.buckets or 1)
@@ -125,6 +128,12 @@ def _feature(point: Point, spec: FeatureSpec, row: Row) -> Row:
         values = {**point.published.values(spec.vocabulary, point.vocabulary_day, ids), **RESERVED}
         means = [values.get(one, "?") for one in ids]
         return {**named, "value": row[spec.name], "means": means, "from": _raw(point, spec.name)}
+    if spec.hashed:
+        bucket = f"bucket {row[spec.name] - FIRST_ID} of {spec.buckets:,}"
+        return {
+            **named, "value": row[spec.name], "means": RESERVED.get(row[spec.name], bucket),
+            "from": _raw(point, spec.name),
+        }  # fmt: skip
     if spec.kind == "rate":
         parts = [column.removeprefix(f"{spec.name}__") for column in spec.columns]
         return {**named, "value": [row[column] for column in spec.columns], "means": parts}
@@ -161,6 +170,10 @@ def _traces(point: Point, row: Row) -> dict[str, Any]:
                 stored = [row[column] for column in columns]
                 summary.append(trace.summary(full, stored))
                 rows[f"rows of {full}"] = trace.rows
+    for full, (feature, keys) in target_features(point.published.config).items():
+        trace = target_trace(point, feature, {key: row[key] for key in keys})
+        summary.append(trace.summary(full, [row[f"{full}__num"], row[f"{full}__den"]]))
+        rows[f"rows of {full}"] = trace.rows
     for name, sequence in point.published.config.features.sequence.items():
         full = f"sequence_{name}"
         trace = sequence_trace(point, sequence)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import HOUR, Feature, Sequence
-from pipeline.days import Day, add_days, day_start_us
+from pipeline.days import Day, add_days, day_start_us, days_between
 from pipeline.features import UNKNOWN_ID
 from pipeline.schemas import ENTITY_ID
 from pipeline.show.published import Published, Row
@@ -93,6 +93,24 @@ def sequence_trace(point: Point, sequence: Sequence) -> Trace:
     ids = _ids(point, sequence.of, [str(_text(row[sequence.of])) for row in latest])
     shown = [{**_shown(point, row, ()), sequence.of: row[sequence.of]} for row in latest]
     return Trace(ids, shown)
+
+
+def target_trace(point: Point, feature: Feature, keys: Row) -> Trace:
+    """The earlier examples with the same ids, of the days that end with the profile's."""
+    published, last, label = point.published, point.profile_day, f"label_{feature.target}"
+    dataset, (first, *others) = f"examples/{published.config.training.label}", keys
+    days = days_between(add_days(last, 1 - feature.window_days), last, published.config.product.first_day)
+    same = [
+        {**row, "dt": day}
+        for day in days
+        for row in published.rows(dataset, day, first, [keys[first]])
+        if row["weight"] > 0 and all(row[name] == keys[name] for name in others)
+    ]
+    named = ("dt", "example_id", "user_id", "item_id", *keys, label)
+    shown = [
+        {name: row[name] for name in named} for row in sorted(same, key=lambda row: (row["dt"], row["event_time"]))
+    ]
+    return Trace([float(sum(row[label] for row in same)), float(len(same))], shown)
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,11 @@ def _context(config: Config) -> Iterator[str]:
     for name, feature in config.features.context.items():
         for fault in _column(config, feature):
             yield f"$.features.context.{name}.{fault}"
-        if feature.column is None and feature.sql is None:
-            yield f"$.features.context.{name}: only `column` and `sql` describe an event; move it to user or item"
+        if feature.column is None and feature.sql is None and feature.target is None:
+            yield (
+                f"$.features.context.{name}: only `column`, `sql` and `target` describe an event; "
+                f"move it to user or item"
+            )
 
 
 def _sequences(config: Config) -> Iterator[str]:

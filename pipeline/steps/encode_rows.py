@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pipeline import schemas
 from pipeline.config import ColumnLabel, Config
 from pipeline.features import NULL_ID, UNKNOWN_ID
-from pipeline.steps.build_examples.encoding import text_of, with_code
+from pipeline.steps.build_examples.encoding import hashed_id, text_of, with_code
 from pipeline.steps.clean_table.labels import label_of
 
 
@@ -20,7 +20,8 @@ def encode_rows(config: Config, rows: DataFrame, vocabularies: Mapping[str, Data
     A null has id 1, a value without an id 2. Labels are what their columns say; every row weighs 1.
     """
     features = config.features.context
-    ids = {f"context_{name}": feature.column for name, feature in features.items() if feature.column is not None}
+    columns = {f"context_{name}": feature for name, feature in features.items() if feature.column is not None}
+    ids = {name: str(feature.column) for name, feature in columns.items() if feature.hash_buckets is None}
     table = rows.select(*_fixed(config), *_plain(config), *[text_of(F.col(c)).alias(f"_{n}") for n, c in ids.items()])
     for name, column in ids.items():
         table = with_code(table, F.col(f"_{name}"), vocabularies[column], f"_code_{name}")
@@ -47,6 +48,8 @@ def _plain(config: Config) -> list[Column]:
             found.append(F.expr(feature.sql).try_cast("float").alias(f"context_{name}"))
         if feature.image is not None:
             found.append(F.col("image").alias(f"context_{name}"))
+        if feature.column is not None and feature.hash_buckets is not None:
+            found.append(hashed_id(text_of(F.col(feature.column)), feature.hash_buckets).alias(f"context_{name}"))
     return found
 
 

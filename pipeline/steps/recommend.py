@@ -16,7 +16,7 @@ from pipeline import schemas
 from pipeline.config import Config
 from pipeline.days import Day, add_days
 from pipeline.errors import ConfigError
-from pipeline.features import FeatureSpec, feature_specs
+from pipeline.features import FeatureSpec, feature_specs, fed
 from pipeline.steps.build_examples import features_at
 from pipeline.steps.check_features import event_columns
 from pipeline.steps.instants import SECOND_US, day_start, shifted
@@ -24,8 +24,6 @@ from pipeline.steps.instants import SECOND_US, day_start, shifted
 if TYPE_CHECKING:
     from pipeline.artifact import Artifact
 
-FIRST_PLACE = {"position": 0}
-"""Every candidate is scored as if it were shown first; of the rest of its exposure nothing is known."""
 SCORE: schemas.Columns = {"score": "float", "model_version": "string"}
 SCORED: schemas.Columns = {"user_id": "string", "item_id": "string", "room_id": "string", **SCORE}
 
@@ -62,11 +60,12 @@ def score(
     profiles: Mapping[str, DataFrame],
     vocabularies: Mapping[str, DataFrame],
     history: DataFrame,
+    earlier: DataFrame | None = None,
 ) -> DataFrame:
     """The points with the model's probability: columns SCORED. Each Python worker loads the artifact once."""
-    specs = feature_specs(config)
+    specs = fed(feature_specs(config))
     inputs = [column for spec in specs for column in spec.columns]
-    featured = features_at(config, points, profiles, vocabularies, history)
+    featured = features_at(config, points, profiles, vocabularies, history, earlier)
 
     @F.arrow_udf(schemas.ddl(SCORE))  # type: ignore[call-overload]  # mapInArrow would do, but here it asks for pandas
     def score_rows(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
@@ -114,9 +113,10 @@ def _recent(events: DataFrame, begin: Column, end: Column, pool: int) -> DataFra
 
 
 def _known(column: str, type_: str, present: list[str]) -> Column:
+    """Of the exposure that a candidate may become nothing else is known; see `scored_as`."""
     if column in present:
         return F.col(column)
-    return F.lit(FIRST_PLACE.get(column)).cast(type_)
+    return F.lit(None).cast(type_)
 
 
 def _padded(lists: pa.Array, length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -2,7 +2,8 @@
 
 Same training rows, same evaluation rows, same columns as the model sees. A sequence becomes its length and its newest
 value; a rate becomes its smoothed quotient and its denominator; ids of small vocabularies are categories, others
-numbers (ids rise as values get rarer, so a split on them says "frequent or rare").
+numbers (ids rise as values get rarer, so a split on them says "frequent or rare"). What the model is scored with
+(`scored_as`) the trees are scored with too.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
+from pipeline.artifact.vocabulary import Vocabulary, fixed_inputs
 from pipeline.config import Config
 from pipeline.days import Day, add_days, day_start_us
 from pipeline.features import FeatureSpec, feature_specs
 from pipeline.storage import Warehouse, data_files, files_at
+from pipeline.training.choose_days import training_days, vocabulary_day, vocabulary_folders
 from pipeline.training.fitting import smoothed_rate
 from pipeline.training.metrics import auc
+from pipeline.training.plan import values_in
 
 MOST_CATEGORIES = 254
 """Ids above it do not fit the trees' 255 bins."""
@@ -39,14 +43,23 @@ def baseline_auc(config: Config, warehouse: Warehouse, day: Day) -> float | None
     """
     if importlib.util.find_spec("sklearn") is None:
         return None
-    from pipeline.training.choose_days import training_days
-
     train_days, evaluation_days = training_days(config, day)
     training = read_examples(config, warehouse, train_days)
     later = read_examples(config, warehouse, evaluation_days)
     start_us = day_start_us(add_days(train_days[-1], 1), config.product.zone)
     later = later.filter(pc.greater_equal(later["event_time"].cast("int64"), start_us))
-    return trees_auc(feature_specs(config), f"label_{config.training.label}", training, later)
+    specs = feature_specs(config)
+    for name, value in fixed_inputs(specs, _vocabularies(config, warehouse, train_days)).items():
+        later = later.set_column(later.column_names.index(name), name, pa.array(np.full(len(later), value)))
+    return trees_auc(specs, f"label_{config.training.label}", training, later)
+
+
+def _vocabularies(config: Config, warehouse: Warehouse, train_days: list[Day]) -> dict[str, Vocabulary]:
+    """Those that the values need which inputs are scored as."""
+    fixed = [spec.vocabulary for spec in feature_specs(config) if spec.scored_as is not None]
+    names = sorted({name for name in fixed if name is not None})
+    folders = vocabulary_folders(config, warehouse, names, vocabulary_day(config, train_days))
+    return {name: Vocabulary(name, values_in(folders[name]) if name in folders else []) for name in names}
 
 
 def read_examples(config: Config, warehouse: Warehouse, days: Iterable[Day]) -> pa.Table:

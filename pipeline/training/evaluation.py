@@ -57,11 +57,7 @@ def evaluate(
 
 
 def _unknown(batch: Batch, model: ModelSpec) -> tuple[int, int]:
-    found = [
-        (batch[spec.name], model.vocabulary_sizes[spec.vocabulary or ""])
-        for spec in model.features
-        if spec.kind == "id"
-    ]
+    found = [(batch[spec.name], model.ids(spec)) for spec in model.fed if spec.kind == "id" and not spec.hashed]
     return sum(int(((v == UNKNOWN_ID) | (v >= size)).sum()) for v, size in found), sum(v.size for v, _ in found)
 
 

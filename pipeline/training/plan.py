@@ -117,7 +117,7 @@ def make_plan(config: Config, warehouse: Warehouse, day: Day) -> Plan:
     inputs, snapshots = _digests([*folders, *later]), _digests(known.values())
     config_hash = digest_of(_sections(config))
     run = digest_of([config.product.name, config_hash, inputs, snapshots, [source_hash(name) for name in SOURCES]])[:16]
-    vocabularies = {name: _values(known[name]) if name in known else [] for name in vocabulary_names(config)}
+    vocabularies = {name: values_in(known[name]) if name in known else [] for name in vocabulary_names(config)}
     return Plan(
         config, warehouse, train_days, evaluation_days, folders, later, feature_specs(config), vocabularies, run,
         config_hash, inputs, snapshots, _origin([*folders, *later, *known.values()]),
@@ -163,7 +163,7 @@ def _origin(folders: Iterable[str]) -> str:
     return "simulated" if {read_manifest(folder).origin for folder in folders} == {"simulated"} else "collected"
 
 
-def _values(folder: str) -> list[str]:
+def values_in(folder: str) -> list[str]:
     """The values of a vocabulary in id order; DamagedData where an id is absent or there twice."""
     found: list[tuple[int, str]] = []
     for path in data_files(folder):

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.artifact import Artifact, load_artifact, record_verdict
 from pipeline.artifact.load import METRICS, VERDICT
 from pipeline.errors import Refused
+from pipeline.features import FeatureSpec
 from pipeline.schemas import examples
 from pipeline.storage import MOST_VERSIONS, files_at, published_versions, read_manifest, serving_version
 from pipeline.training.bootstrap import Scored
@@ -98,19 +99,21 @@ def incomparable(plan: Plan, artifact: Artifact) -> str | None:
     absent = [column for spec in wanted for column in spec.columns if column not in columns]
     if absent:
         return f"it reads {absent}, which the examples have no longer"
-    changed = [
-        spec.name
-        for spec in wanted
-        if spec.name in ours and (spec.kind, spec.vocabulary) != (ours[spec.name].kind, ours[spec.name].vocabulary)
-    ]
+    changed = [spec.name for spec in wanted if spec.name in ours and _read_as(spec) != _read_as(ours[spec.name])]
     if changed:
-        return f"its inputs {changed} have another kind or vocabulary now"
+        return f"its inputs {changed} have another kind, vocabulary, hash or fixed value now"
     renumbered = [
         name
         for name, held in artifact.vocabularies.items()
         if not all(a == b for a, b in zip(held.values, plan.vocabularies.get(name, ()), strict=False))
     ]
     return f"the ids of {renumbered} were given anew since" if renumbered else None
+
+
+def _read_as(spec: FeatureSpec) -> tuple[Any, ...]:
+    """What must be the same of an input for two models to be compared on the same rows."""
+    buckets = spec.buckets if spec.hashed else None
+    return spec.kind, spec.vocabulary, buckets, spec.scored_as
 
 
 def read_json(folder: str, name: str) -> dict[str, Any]:

@@ -53,7 +53,10 @@ def _draw(spec: ModelSpec, name: str, dtype: str, shape: tuple[int, ...], rng: n
         longest = spec.named(name.removesuffix("__length")).length or 0
         return rng.integers(0, longest + 1, shape).astype(np.int32)
     if dtype == "int32":
-        return rng.integers(1, spec.vocabulary_sizes[spec.named(name).vocabulary or ""] + 2, shape).astype(np.int32)
+        feature = spec.named(name)
+        if feature.hashed:  # no hash is unknown
+            return rng.choice(np.array([1, *range(3, spec.ids(feature))], np.int32), shape)
+        return rng.integers(1, spec.ids(feature) + 2, shape).astype(np.int32)
     values = rng.integers(0, 9, shape).astype(np.float32)
     return values if "__" in name else np.where(rng.random(shape) < 0.2, np.nan, values - 2).astype(np.float32)
 

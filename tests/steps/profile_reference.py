@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import xxhash
+
 from pipeline.days import Day, add_days
 from tests.steps.reference import READY, SHANGHAI, Reference, local_day
 from tests.steps.rows import FIRST, TABLES, Row
+from tests.steps.world import World
 
 KINDS: dict[str, Any] = {
     "user": {
@@ -27,6 +30,9 @@ KINDS: dict[str, Any] = {
         "last_category": {"last": "enter", "by": "category"},
         "last_item": {"last": "enter", "by": "item_id"},
         "hours_since_enter": {"since": "enter"},
+        "code": {"column": "user_id", "hash_buckets": 50},
+        "city": {"attribute": "city"},
+        "category_rate_3d": {"rate": ["enter", "exposure"], "by": "category", "window_days": 3},
     },
     "item": {
         "viewers_2d": {"distinct": "enter", "by": "user_id", "window_days": 2},
@@ -35,8 +41,16 @@ KINDS: dict[str, Any] = {
         "last_city": {"last": "watch", "by": "city"},
         "scene_rate_2d": {"rate": ["enter", "exposure"], "by": "scene", "window_days": 2},
         "grouped_2d": {"rate": ["watch.duration_ms", "enter"], "prior_by": "category", "window_days": 2},
+        "key": {"column": "item_id"},
+        "level": {"attribute": "level", "edges": [2, 3]},
+        "code": {"attribute": "category", "hash_buckets": 5},
     },
-    "context": {"scene": {"column": "scene"}},
+    "context": {
+        "scene": {"column": "scene"},
+        "position": {"sql": "position", "scored_as": 0},
+        "scene_rate_2d": {"target": "enter", "of": ["scene", "user_last_category"], "window_days": 2},
+        "item_rate_3d": {"target": "enter", "of": ["item_id"], "window_days": 3, "smoothing": 5},
+    },
     "sequence": {"recent": TABLES["features"]["sequence"]["recent"]},
     "cross": {"last_x_scene": {"of": ["user_last_category", "user_last_item"], "buckets": 50}},
 }
@@ -45,11 +59,28 @@ SECTIONS: dict[str, Any] = {
     "labels": {"enter": TABLES["labels"]["enter"]},
     "vocabularies": {"item_id": {"min_count": 3}},
 }
-"""A product over the toy product's sources whose features are of these kinds alone."""
+"""A product over the toy product's sources whose features are of every kind."""
+
+
+def _hashed(text: str | None, buckets: int) -> int:
+    """The id of a text without a vocabulary."""
+    if not text:
+        return 1
+    digest = xxhash.xxh64_intdigest(text.encode(), seed=42)
+    return 3 + (digest - 2**64 if digest >= 2**63 else digest) % buckets
 
 
 class ProfileReference(Reference):
     """Features of SECTIONS from all raw rows at once; the fold of decay goes day by day, as it is defined."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._made: dict[Day, list[Row]] = {}
+
+    def examples(self, day: Day) -> list[Row]:
+        if day not in self._made:
+            self._made[day] = super().examples(day)
+        return self._made[day]
 
     def _example(self, row: Row) -> Row:
         named = {name: row[name] for name in ("user_id", "item_id", "room_id", "event_time")}
@@ -84,7 +115,7 @@ class ProfileReference(Reference):
         by_category = self.weights(user, "enter", 2, served, "category")
         entered = [e["event_time"] for e in self._seen(served) if e["user_id"] == user and e["event_type"] == "enter"]
         shown = [e["event_time"] for e in self._seen(served) if e["item_id"] == item and e["event_type"] == "exposure"]
-        return {
+        found = {
             "user_items_2d": distinct("user", "enter", 2, "item_id"),
             "user_cities_3d": distinct("user", "exposure", 3, "scene"),
             "user_hours_3d": distinct("user", "enter", 3, "hour"),
@@ -105,6 +136,10 @@ class ProfileReference(Reference):
             ),
             "user_last_item": self.code("item_id", self._latest("user", user, "enter", "item_id", served), day),
             "user_hours_since_enter": (t - max(entered)).total_seconds() / 3600 if entered else None,
+            "user_code": _hashed(user, 50),
+            "user_city": self.code("user_city", self.said("user", user, served).get("city"), day),
+            "user_category_rate_3d__num": float(len(of("user", "enter", 3, "category", category))),
+            "user_category_rate_3d__den": float(len(of("user", "exposure", 3, "category", category))),
             "item_viewers_2d": distinct("item", "enter", 2, "user_id"),
             "item_cities_2d": distinct("item", "exposure", 2, "city"),
             "item_hours_since_first": (t - min(shown)).total_seconds() / 3600 if shown else None,
@@ -114,9 +149,21 @@ class ProfileReference(Reference):
             "item_grouped_2d__num": watched(of("item", "watch", 2)),
             "item_grouped_2d__den": float(len(of("item", "enter", 2))),
             **self._prior(category, served),
+            "item_key": self.code("item_id", item, day),
+            "item_level": None if (level := self.said("item", item, served).get("level")) is None else float(level),
+            "item_code": _hashed(category, 5),
             "context_scene": self.code("scene", scene, day),
-            "sequence_recent": self._sequence(user, t, day),
+            "context_position": None if row["position"] is None else float(row["position"]),
         }
+        found |= self._target("scene_rate_2d", ("context_scene", "user_last_category"), found, served, 2)
+        found |= self._target("item_rate_3d", ("item_key",), found, served, 3)
+        return {**found, "sequence_recent": self._sequence(user, t, day)}
+
+    def _target(self, name: str, keys: tuple[str, ...], row: Row, served: Day, days: int) -> Row:
+        """Labels of the examples with the same ids that matured on the days up to the profile's."""
+        earlier = [one for n in range(days) for one in self.examples(add_days(served, -n))]
+        labels = [one["label_enter"] for one in earlier if all(one[key] == row[key] for key in keys)]
+        return {f"context_{name}__num": float(sum(labels)), f"context_{name}__den": float(len(labels))}
 
     def _prior(self, category: str | None, served: Day) -> Row:
         """Of all items that are of the category at the end of the day."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
+from pipeline.artifact.vocabulary import hash_of
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.encode_rows import encode_rows
 from tests.steps.rows import collected
@@ -27,6 +28,19 @@ def test_ids_come_from_the_training_rows_alone(spark: SparkSession) -> None:
     }  # fmt: skip
     shown = [tuple(row.values()) for row in collected(encode_rows(config, later, known), "example_id")]
     assert shown == [("s0", "u1", 1.0, 0.0, 3, 3, None), ("s1", "u2", 1.0, 1.0, 2, 2, 8.0)]
+
+
+def test_a_hashed_column_needs_no_vocabulary(spark: SparkSession) -> None:
+    """Like those of the artifact's own hash; a null is a null, and so is the empty text."""
+    features = {
+        "context": {"city": {"column": "city", "hash_buckets": 1000}, "age": {"column": "age", "hash_buckets": 9}}
+    }
+    config = table_config(vocabularies={}, features=features)
+    cities = ["Rome", "主播🎉", "x" * 100, "", None]
+    rows = spark.createDataFrame([(f"r{k}", "1", "u", city, k - 1) for k, city in enumerate(cities)], ROWS)
+    made = collected(encode_rows(config, rows, {}), "example_id")
+    assert [row["context_city"] for row in made] == [*(3 + hash_of(str(city)) % 1000 for city in cities[:3]), 1, 1]
+    assert [row["context_age"] for row in made] == [3 + hash_of(str(age)) % 9 for age in range(-1, 4)]
 
 
 def test_without_a_user_column_each_row_is_its_own(spark: SparkSession) -> None:

@@ -15,28 +15,34 @@ from pipeline.steps.build_profiles import build_profiles
 from pipeline.steps.check_features import check_features
 from pipeline.steps.measures import daily_columns
 from tests.steps.profile_reference import SECTIONS, ProfileReference
-from tests.steps.rows import FIRST, Row, at, collected, frame, toy_config
+from tests.steps.rows import FIRST, Row, collected, frame, toy_config
 from tests.steps.test_road_of_features import _shuffles
-from tests.steps.world import Road, World, random_world, shift_future, walk
+from tests.steps.world import Road, World, walk
 
 DAYS = [add_days(FIRST, n) for n in range(4)]
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    """Four days; a tenth of the rows arrive a day late."""
-    return random_world(seed=11)
+def world(world_of_kinds: World) -> World:
+    return world_of_kinds
 
 
 @pytest.fixture(scope="module")
-def road(spark: SparkSession, world: World, tmp_path_factory: pytest.TempPathFactory) -> Road:
-    """The steps over it, day by day."""
-    return walk(spark, toy_config(**SECTIONS), world, tmp_path_factory.mktemp("kinds"), DAYS)
+def road(road_of_kinds: Road) -> Road:
+    return road_of_kinds
+
+
+@pytest.fixture(scope="module")
+def reference(world: World) -> ProfileReference:
+    """It remembers the examples of a day, which later days look at."""
+    return ProfileReference(world)
 
 
 @pytest.mark.parametrize("day", DAYS)
-def test_examples_equal_a_computation_from_all_raw_rows_at_once(road: Road, world: World, day: datetime.date) -> None:
-    expected = {row["example_id"]: row for row in ProfileReference(world).examples(day)}
+def test_examples_equal_a_computation_from_all_raw_rows_at_once(
+    road: Road, reference: ProfileReference, day: datetime.date
+) -> None:
+    expected = {row["example_id"]: row for row in reference.examples(day)}
     made = {row["example_id"]: row for row in road.rows("examples", day)}
     assert made.keys() == expected.keys()
     assert len(made) > 20
@@ -50,7 +56,7 @@ def test_examples_equal_a_computation_from_all_raw_rows_at_once(road: Road, worl
 def test_the_world_has_what_it_should_test(road: Road) -> None:
     rows = [row for day in DAYS for row in road.rows("examples", day)]
     for name, value in rows[0].items():
-        if name.startswith(("user_", "item_")) and name not in ("user_id", "item_id"):
+        if name.startswith(("user_", "item_", "context_")) and name not in ("user_id", "item_id"):
             assert len({str(row[name]) for row in rows}) > 1, (name, value)
     assert {len(row["user_top_items"]) for row in rows} == {0, 1, 2, 3}
 
@@ -76,23 +82,6 @@ def test_any_number_of_partitions_gives_the_same_rows(
         other = walk(spark, toy_config(**SECTIONS), world, tmp_path, [DAYS[2]], road)
     for dataset in road.columns:
         assert other.rows(dataset, DAYS[2]) == road.rows(dataset, DAYS[2]), dataset
-
-
-def test_a_changed_future_changes_nothing_that_was_known(
-    spark: SparkSession, road: Road, world: World, tmp_path: Path
-) -> None:
-    instant = at(FIRST, 53.9)
-    other = walk(spark, road.config, shift_future(world, road.config, instant, seed=3), tmp_path, DAYS[2:3], road)
-    own = {row["event_id"] for row in world.events if row["available_at"] < instant and row["event_time"] < instant}
-
-    def features(made: Road) -> dict[str, Row]:
-        rows = [row for row in made.rows("examples", DAYS[2]) if row["example_id"] in own]
-        return {row["example_id"]: {k: v for k, v in row.items() if not k.startswith("label_")} for row in rows}
-
-    before, after = features(road), features(other)
-    compared = before.keys() & after.keys()
-    assert len(compared) > 10
-    assert {name: before[name] for name in compared} == {name: after[name] for name in compared}
 
 
 def test_weights_fade_by_hand(spark: SparkSession) -> None:

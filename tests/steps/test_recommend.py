@@ -60,7 +60,7 @@ def test_every_active_user_meets_every_room_on_air(spark: SparkSession) -> None:
     pairs = [("u1", "i1", "r1"), ("u1", "i4", "r4"), ("u2", "i1", "r1"), ("u2", "i4", "r4")]
     assert [(p["user_id"], p["item_id"], p["room_id"]) for p in points] == pairs
     assert {p["event_time"].astimezone(UTC) for p in points} == {END + later(21_600)}
-    assert {(p["scene"], p["position"], p["duration_ms"]) for p in points} == {(None, 0, None)}
+    assert {(p["scene"], p["position"], p["duration_ms"]) for p in points} == {(None, None, None)}
     assert [p["example_id"] for p in points] == [
         xxhash.xxh64_hexdigest(f"{u}\n{r}".encode(), seed=42) for u, _, r in pairs
     ]

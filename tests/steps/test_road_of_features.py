@@ -15,8 +15,8 @@ from pipeline.days import add_days
 from pipeline.features import vocabulary_names
 from pipeline.steps.build_examples import build_examples
 from tests.steps.reference import Reference
-from tests.steps.rows import FIRST, Row, at, toy_config
-from tests.steps.world import ENTITIES, Road, World, arrived, random_world, shift_future, walk
+from tests.steps.rows import FIRST, Row, toy_config
+from tests.steps.world import ENTITIES, Road, World, arrived, random_world, walk
 
 DAYS = [add_days(FIRST, n) for n in range(4)]
 
@@ -61,21 +61,6 @@ def test_vocabularies_equal_a_count_of_all_days_at_once(road: Road, world: World
         assert made == Reference(world).vocabulary(column, day)
 
 
-@pytest.mark.parametrize(("hours", "days"), [(53.9, DAYS[2:3]), (71.95, DAYS[2:])])
-def test_a_changed_future_changes_nothing_that_was_known(
-    spark: SparkSession, road: Road, world: World, tmp_path: Path, hours: float, days: list[datetime.date]
-) -> None:
-    """Once just before a profile becomes ready, once between exposures and the midnight before they mature."""
-    instant = at(FIRST, hours)
-    other = walk(spark, toy_config(), shift_future(world, toy_config(), instant, seed=3), tmp_path, days, road)
-    own = {row["event_id"] for row in world.events if row["available_at"] < instant and row["event_time"] < instant}
-    before, after = _features(road, days, own), _features(other, days, own)
-    compared = before.keys() & after.keys()
-    assert len(compared) > 10
-    assert {name: before[name] for name in compared} == {name: after[name] for name in compared}
-    assert _features(road, days) != _features(other, days)
-
-
 def test_newer_profiles_ids_and_events_are_not_looked_at(spark: SparkSession, road: Road, world: World) -> None:
     """Features of the second day, given everything that the fourth day knows."""
     day, everything = DAYS[1], arrived(road, world, DAYS[0], DAYS[-1])
@@ -110,11 +95,6 @@ def _shuffles(spark: SparkSession, partitions: int) -> Iterator[None]:
     finally:
         for name, old in before.items():
             spark.conf.set(name, str(old))
-
-
-def _features(road: Road, days: list[datetime.date], ids: set[str] | None = None) -> dict[str, Row]:
-    rows = [row for day in days for row in road.rows("examples", day) if ids is None or row["example_id"] in ids]
-    return {row["example_id"]: {k: v for k, v in row.items() if not k.startswith("label_")} for row in rows}
 
 
 def _assert_same(made: Row, expected: Row) -> None:

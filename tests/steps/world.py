@@ -208,6 +208,7 @@ def _examples(road: Road, world: World, day: Day) -> None:
         {name: table for name, table in profiles.items() if table is not None},
         {name: table for name, table in vocabularies.items() if table is not None},
         arrived(road, world, add_days(day, -4), day),
+        road.table("examples", [add_days(day, -n) for n in range(5, 0, -1)], "dt"),
     )
     assert dict(made.dtypes) == _types(road.spark, schemas.examples(road.config))
     road.keep("examples", day, made)

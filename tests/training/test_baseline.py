@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import Config, load_config
+from pipeline.errors import MissingInput
 from pipeline.features import FeatureSpec
 from pipeline.schemas import examples
 from pipeline.storage import Manifest, Warehouse, describe_file, write_manifest
@@ -69,8 +70,13 @@ def test_a_tenth_is_held_out_whatever_the_order() -> None:
 @pytest.fixture
 def config() -> Config:
     """The demonstration product, judged on one day."""
+    return with_context("position = { sql = 'position', edges = [1, 2, 3] }")
+
+
+def with_context(*declared: str) -> Config:
     path = Path(__file__).parents[2] / "conf" / "live.toml"
-    return load_config(path, ["training.evaluation_days=1", "training.days=2"])
+    context = f"features.context={{ {', '.join(declared)} }}"
+    return load_config(path, ["training.evaluation_days=1", "training.days=2", context])
 
 
 def write_day(config: Config, warehouse: Warehouse, day: datetime.date, early: int = 0) -> None:
@@ -115,6 +121,19 @@ def test_the_trees_learn_and_judge_only_rows_after_the_cut(config: Config, tmp_p
     found = baseline.baseline_auc(config, warehouse, days[-1])
     assert found is not None and found > 0.8
     assert baseline.baseline_auc(config, warehouse, days[-1]) == found
+
+
+def test_the_trees_are_scored_with_the_values_that_the_model_is_scored_with(tmp_path: Path) -> None:
+    """All rows in one place, of which alone the label follows: nothing is left to tell them apart."""
+    pytest.importorskip("sklearn")
+    config = with_context("position = { sql = 'position', scored_as = 0 }")
+    warehouse, days = Warehouse(str(tmp_path), "live"), [datetime.date(2026, 1, day) for day in (1, 2, 3)]
+    for day in days:
+        write_day(config, warehouse, day)
+    assert baseline.baseline_auc(config, warehouse, days[-1]) == 0.5
+    scene = with_context("scene = { column = 'scene', scored_as = 'hot' }", "position = { sql = 'position' }")
+    with pytest.raises(MissingInput, match="vocab/scene/dt=2026-01-01"):
+        baseline.baseline_auc(scene, warehouse, days[-1])
 
 
 def test_without_scikit_learn_there_is_no_baseline(

@@ -20,6 +20,7 @@ from pipeline.progress import Progress
 from pipeline.storage import Warehouse, read_manifest, write_manifest
 from pipeline.training import TrainResult, train
 from pipeline.training.curves import Curves
+from pipeline.training.metrics import auc
 from pipeline.training.plan import make_plan
 from pipeline.training.service import incomparable
 from tests.training.published_days import DAYS, EARLY, FEATURES, ROWS, small_config, small_product
@@ -270,3 +271,34 @@ def test_going_back_to_an_earlier_config_says_what_serves(copied: Warehouse) -> 
     result, log = logged(small_config(), copied)
     assert (other.version, result.version) == ("2026010302", VERSION)
     assert f"state=unchanged version={VERSION} in_service=2026010302" in log
+
+
+def test_an_input_of_training_alone_is_the_fixed_value_wherever_the_model_scores(copied: Warehouse) -> None:
+    """Here the place decides much of the label: judged without it, the model is worse, by as much as is true."""
+    place = {**FEATURES["context"]["position"], "scored_as": 1}
+    config = small_config(features={**FEATURES, "context": {"position": place}}, gate={"auc": {"at_least": 0.5}})
+    plan, logged_place = make_plan(config, copied, LAST), load_artifact(serving_folder(copied))
+    assert incomparable(plan, logged_place) == (
+        "its inputs ['context_position'] have another kind, vocabulary, hash or fixed value now"
+    )
+    shutil.rmtree(copied.path("models"))
+    result = train(config, copied, LAST)
+    artifact, groups = load_artifact(result.folder), [group for group, _ in plan.evaluation().in_order()]
+    batch = {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
+    assert len({*batch["context_position"].tolist()}) > 3
+    fed = {name: values for name, values in batch.items() if name != "context_position"}
+    scores = artifact.score_ids(fed)
+    np.testing.assert_array_equal(artifact.score_ids(batch), scores)
+    assert result.metrics["auc"] == pytest.approx(auc(batch["label"], scores, batch["weight"]), abs=1e-12)
+    assert result.metrics["auc"] < train(small_config(), other_service(copied), LAST).metrics["auc"] - 0.01
+
+
+def serving_folder(warehouse: Warehouse) -> str:
+    return warehouse.path("models", "wide_deep", VERSION)
+
+
+def other_service(warehouse: Warehouse) -> Warehouse:
+    """The same examples without any model."""
+    shutil.rmtree(warehouse.path("models"))
+    shutil.rmtree(warehouse.path("candidates"), ignore_errors=True)
+    return warehouse

@@ -1,4 +1,4 @@
-"""Values to ids by the vocabulary that was known on the day before an exposure."""
+"""Values to ids, by the vocabulary that was known on the day before an exposure or by a hash."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import schemas
-from pipeline.features import NULL_ID, UNKNOWN_ID
+from pipeline.features import FIRST_ID, NULL_ID, UNKNOWN_ID
 
 
 def text_of(column: Column) -> Column:
     """A value as vocabularies hold it: text; the empty one is null."""
     return F.nullif(column.cast("string"), F.lit(""))
+
+
+def hashed_id(text: Column, buckets: int) -> Column:
+    """The id (int) of a text without a vocabulary: 1 for null, else 3 + xxh64 mod buckets (pipeline.features.HASH)."""
+    bucket = F.pmod(F.xxhash64(text), F.lit(buckets).cast("bigint"))
+    return F.when(text.isNull(), F.lit(NULL_ID)).otherwise((bucket + FIRST_ID).cast("int"))
 
 
 def with_code(table: DataFrame, value: Column, vocabulary: DataFrame, name: str) -> DataFrame:

@@ -23,20 +23,21 @@ def build_examples(
     profiles: Mapping[str, DataFrame],
     vocabularies: Mapping[str, DataFrame],
     history: DataFrame,
+    earlier: DataFrame | None = None,
 ) -> DataFrame:
     """Columns of schemas.examples, key example_id.
 
     An exposure at t belongs to `day` when t plus the longest mature_after_s falls in it; those of bots are left out.
     `events` are the arrival days that reach from those exposures to the end of `day`. `profiles`: entity -> its
     profiles of the days that may serve, column profile_day. `vocabularies`: column -> the snapshot of the day before.
-    `history`: events of the sequence windows. Profiles and vocabularies may be absent on the product's first day: then
-    everybody is cold.
+    `history`: events of the sequence windows. `earlier`: examples of the windows of target encodings, column dt.
+    Profiles and vocabularies may be absent on the product's first day: then everybody is cold.
     Raises ConfigError when a feature or label names a column that is not there.
     """
     check_features(config)
     exposures = exposures_of(config, day, events)
     labelled = with_labels(config, exposures, events)
-    featured = features_at(config, labelled, profiles, vocabularies, history)
+    featured = features_at(config, labelled, profiles, vocabularies, history, earlier)
     weighted = featured.withColumn("weight", F.lit(1.0).cast("float"))
     names = {f"label_{name}": f"_label_{name}" for name in config.labels}
     return weighted.select(*[F.col(names.get(column, column)).alias(column) for column in schemas.examples(config)])

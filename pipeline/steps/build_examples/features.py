@@ -9,9 +9,10 @@ from pyspark.sql import functions as F
 
 from pipeline import schemas
 from pipeline.config import Config, Feature
-from pipeline.features import feature_specs
-from pipeline.steps.build_examples.encoding import code, table_or_empty, text_of, with_code
+from pipeline.features import FeatureSpec, feature_specs, target_features
+from pipeline.steps.build_examples.encoding import code, hashed_id, table_or_empty, text_of, with_code
 from pipeline.steps.build_examples.sequences import sequences_at
+from pipeline.steps.build_examples.targets import PARTS, with_targets
 from pipeline.steps.build_examples.tops import top_ids, with_tops
 from pipeline.steps.instants import HOUR_US, SECOND_US, local_day, shifted
 from pipeline.steps.measures import COUNTERPART, attribute_columns, profile_columns
@@ -27,23 +28,26 @@ def features_at(
     profiles: Mapping[str, DataFrame],
     vocabularies: Mapping[str, DataFrame],
     history: DataFrame,
+    earlier: DataFrame | None = None,
 ) -> DataFrame:
     """The points with a column for each of the feature specs' columns, in their order.
 
     `points`: example_id, user_id, item_id, room_id, event_time = t, and the columns of events that features name. A
     profile serves from ready_after_s after the end of its day; an entity that is not in it is cold: null attributes,
-    sums of 0. Ids are those of the vocabulary of the day before t. Inputs may hold more than was known at t (later
-    profile days, later ids, later events); it is not used.
+    sums of 0. Ids are those of the vocabulary of the day before t. `earlier`: what with_targets() asks for. Inputs may
+    hold more than was known at t (later profile days, later ids, later events, later examples); it is not used.
     """
     dated = _dated(config, points)
     joined = _with_sequences(config, dated, vocabularies, history).alias("point")
     for entity in ENTITIES:
         joined = _with_profile(config, joined, entity, profiles, vocabularies)
     encoded = joined.select("point.*", *_numbers(config), *_values(config))
-    for full in _id_values(config):
+    for full in _looked_up(config):
         vocabulary = table_or_empty(points.sparkSession, vocabularies, _vocabulary(config, full), schemas.VOCABULARY)
         encoded = with_code(encoded, F.col(f"_value_{full}"), vocabulary, f"_code_{full}")
-    return encoded.select(*points.columns, *_columns(config))
+    columns = [column for spec in feature_specs(config) for column in spec.columns]
+    known = encoded.select(*points.columns, "_profile_day", *_ids(config), *_named(config, columns))
+    return with_targets(config, known, earlier).select(*points.columns, *columns)
 
 
 def _dated(config: Config, points: DataFrame) -> DataFrame:
@@ -107,20 +111,38 @@ def _values(config: Config) -> list[Column]:
     return [text_of(value).alias(f"_value_{full}") for full, value in _id_values(config).items()]
 
 
+def _looked_up(config: Config) -> list[str]:
+    """Full name of every feature whose id comes from a vocabulary."""
+    hashed = {spec.name for spec in feature_specs(config) if spec.hashed}
+    return [full for full in _id_values(config) if full not in hashed]
+
+
 def _vocabulary(config: Config, full: str) -> str:
     return next(spec.vocabulary for spec in feature_specs(config) if spec.name == full and spec.vocabulary is not None)
 
 
-def _columns(config: Config) -> list[Column]:
-    """The specs' columns from what was joined."""
-    ids = {full: code(f"_value_{full}", f"_code_{full}", "_day").alias(full) for full in _id_values(config)}
-    return [ids.get(column, F.col(column)) for spec in feature_specs(config) for column in spec.columns]
+def _ids(config: Config) -> list[Column]:
+    """Every column that is one id, from what was joined."""
+    named = {spec.name: spec for spec in feature_specs(config)}
+    return [_id(named[full]).alias(full) for full in _id_values(config)]
+
+
+def _id(spec: FeatureSpec) -> Column:
+    value = f"_value_{spec.name}"
+    return hashed_id(F.col(value), spec.buckets or 1) if spec.hashed else code(value, f"_code_{spec.name}", "_day")
+
+
+def _named(config: Config, columns: list[str]) -> list[str]:
+    """The columns that are there already: neither ids nor what with_targets() adds."""
+    later = {*_id_values(config), *(f"{full}__{part}" for full in target_features(config) for part in PARTS)}
+    return [column for column in columns if column not in later]
 
 
 def _numbers(config: Config) -> list[Column]:
     """Every column that is not one id, from the point and the two profiles."""
     ids = _id_values(config)
-    numbers = [_number(config, full, group, feature) for full, group, feature in _declared(config) if full not in ids]
+    others = ((f, g, feature) for f, g, feature in _declared(config) if f not in ids and feature.target is None)
+    numbers = [_number(config, full, group, feature) for full, group, feature in others]
     return [column.alias(name) for found in numbers for name, column in found.items()]
 
 
