@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STEPS = {
     "clean_logs": "CLEAN",
+    "build_sessions": "SESSIONS",
     "build_daily": "DAILY",
     "build_profiles": "PROFILES",
     "build_vocab": "VOCAB",

@@ -168,13 +168,16 @@ class Runner:
         self._new_generation = new_generation
 
     def run(self, step: Step, day: Day) -> Outcome:
-        """Do the step for the day, or skip it when nothing it depends on has changed; then check what is published."""
+        """Do the step for the day, or skip it when nothing it depends on has changed, or when it writes nothing of this
+        product; then check what is published."""
         self._refuse_before_first(day)
         outcome = self._do(step, day)
         return replace(outcome, found=step.check(self.config, self.warehouse, day))
 
     def _do(self, step: Step, day: Day) -> Outcome:
-        start = time.monotonic()
+        start, outputs = time.monotonic(), step.writes(self.config)
+        if not outputs:
+            return Outcome(step.name, day, True, 0.0, {})
         inputs = step.reads(self.config, day)
         found = self._found(step, day, inputs)
         outside = step.outside(self.config, day, self._raw)
@@ -183,7 +186,6 @@ class Runner:
             *({"path": thing.name, "digest": thing.digest} for thing in outside),
         ]
         key = self._key(step, sources)
-        outputs = step.writes(self.config)
         if published := self._unchanged(outputs, day, key):
             return Outcome(step.name, day, True, time.monotonic() - start, published)
         output = self._apply(step, day, inputs, outside)
