@@ -159,12 +159,14 @@ class Outcome:
 class Runner:
     """Runs steps of one product, with one Spark session for all of them."""
 
-    def __init__(self, config: Config, spark: SparkSession, new_generation: bool = False) -> None:
+    def __init__(
+        self, config: Config, spark: SparkSession, new_generation: bool = False, quarantine_files: bool = False
+    ) -> None:
         check_features(config)
         check_sql(config, spark)
         self.config, self.spark = config, spark
         self.warehouse = Warehouse.of(config)
-        self._raw = RawLogs(config, self.warehouse, spark)
+        self._raw = RawLogs(config, self.warehouse, spark, quarantine_files)
         self._new_generation = new_generation
 
     def run(self, step: Step, day: Day) -> Outcome:

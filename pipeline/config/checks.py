@@ -80,6 +80,7 @@ def cross_faults(config: Config) -> list[Fault]:
         *_taken_names(config),
         *unknown_vocabularies(config),
         *pii_faults(config),
+        *_begins_late(config),
     ]
     if sources:
         return found
@@ -151,6 +152,16 @@ def _rooms(config: Config) -> Iterator[Fault]:
         example = 'values = { opened = "start", closed = "end" }'
         message = f"must say which raw values mean the start and the end of a room, such as {example}, got {values}"
         yield f"sources.{rooms}.columns.event_type.values", message
+
+
+def _begins_late(config: Config) -> Iterator[Fault]:
+    """A source of which nothing is left of the product's first days."""
+    first = config.product.first_day
+    for name in sorted({*_used(config).values()} & {*_event_sources(config)}):
+        not_before = getattr(config.sources[name], "not_before", None)
+        if not_before is not None and not_before > first:
+            told = f"must not be after $.product.first_day, {first}, whose lines it would leave out; got {not_before}"
+            yield f"sources.{name}.not_before", told
 
 
 def pii_faults(config: Config) -> Iterator[Fault]:

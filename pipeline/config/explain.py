@@ -68,7 +68,8 @@ def _sources(config: Config) -> Iterator[str]:
 def _arrival(source: Source) -> str:
     if source.has_day:
         return f"The path names the day on which a line arrived, usually {duration(source.delay_s)} after it happened."
-    return f"The path names no day: a line arrives {duration(source.delay_s)} after it happened."
+    left_out = "" if source.not_before is None else f" What happened before {source.not_before} is only counted."
+    return f"The path names no day: a line arrives {duration(source.delay_s)} after it happened.{left_out}"
 
 
 def _splits(table: TableSource) -> Iterator[str]:

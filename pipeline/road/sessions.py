@@ -10,11 +10,12 @@ from pipeline.days import Day, add_days, days_between
 from pipeline.raw import Outside
 from pipeline.road.shared import CLOCKS
 from pipeline.runner import Input, Output, Step, Tables
-from pipeline.steps.build_sessions import build_sessions, declared_sessions, too_late_for_sessions
+from pipeline.steps.build_sessions import build_sessions, too_late_for_sessions
 
 
 def _session_reads(config: Config, day: Day) -> Mapping[str, Input]:
-    declared_sessions(config)
+    if config.sessions is None:
+        return {}
     earlier = tuple(days_between(add_days(day, -1), add_days(day, -1), config.product.first_day))
     return {"events": Input(events(config), (day,)), "earlier": Input(sessions(config), earlier)}
 

@@ -99,6 +99,13 @@ def visits(config: Config, first: Day, days: int, seed: int, users: int = 9) -> 
     time = day_end(config, add_days(first, 0)) - later(40_000)
     rows += [{**_visited(rng, "long", time + later(1700 * n)), "event_type": "watch"} for n in range(66)]
     rows += [{**_visited(rng, "nobody", time), "user_id": None} for _ in range(5)]
+    midnight = day_end(config, first)
+    for user, before_s, late_s in (
+        ("bridged", 2000, 1), ("bridged", 50, 1), ("bridged", 300, 500),  # two open sessions are one the day after
+        ("earlier", 10, 1), ("earlier", 550, 600),  # and one begins earlier
+    ):  # fmt: skip
+        at = midnight - later(before_s)
+        rows.append(event("watch", at, user_id=user, available_at=at + later(late_s)))
     until = day_end(config, add_days(first, days - 1))
     return [row for row in rows if day_end(config, add_days(first, -1)) <= row["available_at"] < until]
 
