@@ -23,6 +23,8 @@ from pipeline.storage import Warehouse, read_manifest
 
 DAMAGED_FILE = "damaged_file"
 """What stands for a rule where a whole file is quarantined."""
+PLAIN = "/=+,:;@&$!*'()~"
+"""What Spark leaves as it is where it names a file."""
 
 
 def _clean_reads(config: Config, day: Day) -> Mapping[str, Input]:
@@ -85,7 +87,7 @@ def _with_files(
     """The quarantined lines, and a row for each damaged file; one whose path names no day is of the first day, as a
     file without any clock is."""
     rows = [
-        (name, f"file://{quote(one.path)}", None, DAMAGED_FILE, one.said)
+        (name, f"file:{quote(one.path, safe=PLAIN)}", None, DAMAGED_FILE, one.said)
         for name, found in raw.items()
         for one in found.damaged
         if config.sources[name].has_day or day == config.product.first_day

@@ -58,8 +58,8 @@ class Logs:
         tables: dict[str, Any] = copy.deepcopy(TABLES)
         tables["product"]["warehouse"] = str(folder / "warehouse")
         for name in ("events", "users", "streamers"):
-            tables["sources"][name]["path"] = f"{folder}/raw files/{name}/{{dt}}/*"
-            (folder / "raw files" / name / str(FIRST)).mkdir(parents=True)
+            tables["sources"][name]["path"] = f"{folder}/raw files/{name}/dt={{dt}}/*"
+            (folder / "raw files" / name / f"dt={FIRST}").mkdir(parents=True)
         tables["sources"]["users"]["format"] = "parquet"
         self.config = parse_config(tables)
         (self.place("streamers") / "a.json").write_bytes(b"")
@@ -69,7 +69,7 @@ class Logs:
         self.write("users", ["good.parquet", "footer.parquet", "page.parquet"])
 
     def place(self, source: str) -> Path:
-        return self.folder / "raw files" / source / str(FIRST)
+        return self.folder / "raw files" / source / f"dt={FIRST}"
 
     def write(self, source: str, names: list[str]) -> None:
         """Each file whole."""
@@ -204,7 +204,7 @@ def test_a_damaged_file_of_all_days_is_a_row_of_the_first(spark: SparkSession, t
     for config, counts in ((parse_config(tables), [1, 0]), (logs.config, [1, 1])):
         made = [_with_files(config, add_days(FIRST, n), spark, nothing, found).collect() for n in range(2)]
         assert [len(rows) for rows in made] == counts
-        assert tuple(made[0][0]) == ("events", "file:///a%20b", None, "damaged_file", "cut")
+        assert tuple(made[0][0]) == ("events", "file:/a%20b", None, "damaged_file", "cut")
 
 
 def test_a_table_is_not_read_in_part(spark: SparkSession) -> None:
