@@ -96,7 +96,7 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(config: Config, at_once:
     with pytest.raises(Refused) as told:
         schedule.check()
     assert str(told.value).splitlines() == [
-        "1 of 18 failed",
+        f"1 of {len(DATA_STEPS) * len(DAYS)} failed",
         "build_vocab 2026-01-06: budget",
         (
             "left, because of what they read: build_vocab 2026-01-07, build_examples 2026-01-07, "

@@ -7,6 +7,8 @@ import datetime
 import json
 import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -235,12 +237,27 @@ class RoadReference:
         }
 
 
+@contextmanager
+def _plainly(spark: SparkSession) -> Iterator[None]:
+    """One partition and no second thoughts: for some dozen rows a plan takes longer than the work."""
+    settings = {"spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false"}
+    before = {name: str(spark.conf.get(name)) for name in settings}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
+
+
 def walked(
     spark: SparkSession, folder: Path, first: Day, days: int, seed: int, examples: int
 ) -> tuple[Road, RoadReference]:
     """Both, with examples of the last days; every line has its fate in both."""
     config, lines = road_config(first), lines_of(first, days, seed)
     walk, reference = Walk(spark, config, folder), RoadReference(config, lines)
-    for number, (day, rows) in enumerate(sorted(lines.items())):
-        assert walk.day(day, rows, number >= days - examples) == reference.fates[day], day
+    with _plainly(spark):
+        for number, (day, rows) in enumerate(sorted(lines.items())):
+            assert walk.day(day, rows, number >= days - examples) == reference.fates[day], day
     return walk.road, reference

@@ -33,7 +33,7 @@ from tests.steps.session_reference import (
 )
 
 FIRST = datetime.date(2026, 3, 28)
-DAYS = [add_days(FIRST, n) for n in range(4)]
+DAYS = [add_days(FIRST, n) for n in range(3)]
 """The second has 23 hours in Berlin."""
 
 
