@@ -9,6 +9,7 @@ STEP =
 AT_ONCE = 2
 DATASET =
 PLAN =
+QUARANTINE_FILES =
 MASTER =
 PART =
 PEERS ?=
@@ -19,6 +20,7 @@ ROWS ?=
 # Java is where `make setup` found it; SET="a.b=1 c.d=2" becomes one --set each.
 PYTHON_HERE = JAVA_HOME="$$(cat .venv/java-home)" .venv/bin/python
 OPTIONS = --conf '$(CONF)' $(foreach setting,$(SET),--set '$(setting)')
+FILES_OPTION = $(if $(QUARANTINE_FILES),--quarantine-files)
 BENCH_OPTIONS = $(if $(PEERS),--peers '$(PEERS)') $(if $(SECONDS),--seconds $(SECONDS)) \
 	$(if $(REPEATS),--repeats $(REPEATS)) $(if $(ROWS),--rows $(ROWS))
 
@@ -34,6 +36,7 @@ help:  ## print this
 	@echo "  DT=2026-01-07            a day (A..B for several); FROM= and TO= are the first and the last of a range"
 	@echo "  STEP=build_examples      for backfill and explain: this step alone"
 	@echo "  AT_ONCE=2                for backfill: so many steps and days side by side, where they do not read one another"
+	@echo "  QUARANTINE_FILES=1       for day and backfill: leave damaged raw files out instead of stopping"
 	@echo "  DATASET=examples/enter   for compact: what to lay out"
 	@echo "  PLAN=1                   for explain: print the physical plans too"
 	@echo "  MASTER=spark://host:7077 for dist: the cluster's master, for the line to type"
@@ -48,10 +51,11 @@ run: setup  ## the demonstration: simulate logs, go the whole road, end with a m
 	@$(PYTHON_HERE) -m jobs.run $(OPTIONS)
 
 day: need-DT setup  ## the road for one day: make day DT=2026-01-07
-	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(DT)'
+	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(DT)' $(FILES_OPTION)
 
 backfill: need-FROM need-TO setup  ## the road for a range, or one STEP= of it: make backfill FROM=2026-01-01 TO=2026-01-07
-	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(FROM)..$(TO)' --at-once '$(AT_ONCE)' $(if $(STEP),--step '$(STEP)')
+	@$(PYTHON_HERE) -m jobs.day $(OPTIONS) --dt '$(FROM)..$(TO)' --at-once '$(AT_ONCE)' $(if $(STEP),--step '$(STEP)') \
+		$(FILES_OPTION)
 
 train: need-DT setup  ## the training alone, on data up to a day: make train DT=2026-01-08
 	@$(PYTHON_HERE) -m jobs.train $(OPTIONS) --dt '$(DT)'

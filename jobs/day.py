@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 
 from jobs.arguments import days_of, run
-from jobs.steps import STEPS, run_days, run_one_step, start, step_parser
+from jobs.steps import STEPS, may_quarantine_files, run_days, run_one_step, start, step_parser
 from pipeline.config import Config
 from pipeline.days import Day, add_days
 from pipeline.progress import Progress
@@ -41,7 +41,7 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
         return
     days, steps = days_of(config, parsed), data_steps(config)
     with Progress(len(days) * len(steps) + 2, "road") as progress:
-        runner = start(config, parsed.new_generation)
+        runner = start(config, parsed.new_generation, parsed.quarantine_files)
         run_days(runner, steps, days, progress, parsed.at_once)
         if reason := why_not_yet(config, days[-1]):
             progress.log("train", dt=days[-1], state="waiting", reason=reason)
@@ -57,6 +57,7 @@ def day(config: Config, parsed: argparse.Namespace) -> None:
 def main() -> None:
     """Parse and run."""
     arguments = step_parser(__doc__ or "", "the day, or a range A..B")
+    may_quarantine_files(arguments)
     arguments.add_argument("--step", choices=sorted(STEPS), help="this step alone, without the training")
     run(day, arguments)
 

@@ -56,7 +56,9 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
 
 
 def _steps(config: Config) -> Sequence[str]:
-    return tuple(STEPS) if config.table is None else ("clean_logs", "build_vocab", "build_examples")
+    if config.table is not None:
+        return ("clean_logs", "build_vocab", "build_examples")
+    return tuple(name for name in STEPS if name != "build_sessions" or config.sessions is not None)
 
 
 def planned(runner: Runner, name: str, day: Day) -> tuple[QueryPlan, Sizes]:

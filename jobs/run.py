@@ -41,7 +41,8 @@ def demonstrate(config: Config, parsed: argparse.Namespace) -> None:
     """From nothing to a model, lists, a page and a table for a person."""
     from pipeline.demonstration import make_room, simulate_logs, simulation_config
     from pipeline.report import summary
-    from pipeline.road import DATA_STEPS, RECOMMEND
+    from pipeline.road import RECOMMEND
+    from pipeline.table_road import data_steps
     from pipeline.training import train
     from pipeline.training.baseline import baseline_auc
 
@@ -49,9 +50,9 @@ def demonstrate(config: Config, parsed: argparse.Namespace) -> None:
         raise ConfigError(
             f"{parsed.conf} has no [simulate]: it is no demonstration. Type: make day CONF={parsed.conf} DT=..."
         )
-    days = simulation_config(config).dates
+    days, steps = simulation_config(config).dates, data_steps(config)
     clock = Clock()
-    with Progress(len(days) * len(DATA_STEPS) + 4, "road") as progress:
+    with Progress(len(days) * len(steps) + 4, "road") as progress:
         runner = clock.time("start", lambda: start(config))
         make_room(runner.warehouse)
         progress.log(
@@ -59,7 +60,7 @@ def demonstrate(config: Config, parsed: argparse.Namespace) -> None:
             **clock.time("simulate_logs", lambda: simulate_logs(config, runner.warehouse, runner.spark)),
         )
         progress.done()
-        for outcome in run_days(runner, DATA_STEPS, days, progress):
+        for outcome in run_days(runner, steps, days, progress):
             clock.add(outcome.step, outcome.seconds)
         trained = clock.time("train", lambda: train(config, runner.warehouse, days[-1], progress))
         progress.done()

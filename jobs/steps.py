@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STEPS = {
     "clean_logs": "CLEAN",
+    "build_sessions": "SESSIONS",
     "build_daily": "DAILY",
     "build_profiles": "PROFILES",
     "build_vocab": "VOCAB",
@@ -30,6 +31,8 @@ STEPS = {
 def run_step(job_name: str, description: str | None, days: str) -> NoReturn:
     """The whole of a step's job."""
     arguments = step_parser(description or "", days)
+    if job_name == "clean_logs":
+        may_quarantine_files(arguments)
 
     def job(config: Config, parsed: argparse.Namespace) -> None:
         run_one_step(config, parsed, job_name)
@@ -51,22 +54,31 @@ def step_parser(description: str, days: str) -> argparse.ArgumentParser:
     return arguments
 
 
+def may_quarantine_files(arguments: argparse.ArgumentParser) -> None:
+    """The argument of jobs that read raw files."""
+    arguments.add_argument(
+        "--quarantine-files",
+        action="store_true",
+        help="leave out damaged raw files: each becomes one quarantined row, instead of stopping the job",
+    )
+
+
 def run_one_step(config: Config, parsed: argparse.Namespace, job_name: str) -> None:
     """One step on every day of --dt; the way out of a failure is the same command again."""
     from pipeline.table_road import step_named
 
     days, step = days_of(config, parsed), step_named(config, STEPS[job_name])
     with Progress(len(days), job_name) as progress:
-        runner = start(config, parsed.new_generation)
+        runner = start(config, parsed.new_generation, getattr(parsed, "quarantine_files", False))
         run_days(runner, [step], days, progress, parsed.at_once)
 
 
-def start(config: Config, new_generation: bool = False) -> Runner:
+def start(config: Config, new_generation: bool = False, quarantine_files: bool = False) -> Runner:
     """A runner on this process's Spark session."""
     from pipeline.runner import Runner
     from pipeline.session import build_session
 
-    return Runner(config, build_session(config.product.name), new_generation)
+    return Runner(config, build_session(config.product.name), new_generation, quarantine_files)
 
 
 def run_days(

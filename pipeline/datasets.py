@@ -25,6 +25,11 @@ def rooms(config: Config) -> Dataset:
     return Dataset("rooms", schemas.ROOMS, ("room_id",))
 
 
+def sessions(config: Config) -> Dataset:
+    """Sessions that were over by the end of the day and not before it, and those that were still open."""
+    return Dataset("sessions", schemas.SESSIONS, ("session_id",))
+
+
 def attributes(config: Config, entity: str) -> Dataset:
     """What users or items said of themselves."""
     key = (schemas.ENTITY_ID[entity], "event_id")

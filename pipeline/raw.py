@@ -2,37 +2,33 @@
 
 A source's files either have a manifest (the simulator writes one) or are whatever matches its path. Those without one
 are looked at once per process, one task a file: SHA-256, lines, and that a container (gzip, zstd, Parquet) is whole.
-Gzip always has a checksum of its content; zstd and Parquet have one where their writer was told to add it.
+A damaged file stops the job, unless it is told to leave such files out: then those of a manifest are looked at too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import BinaryIO, cast
 
 from pyspark.sql import SparkSession
 
 from pipeline.config import Config, Source
+from pipeline.containers import DamagedFile, damaged, inspect_parquet, inspect_raw
 from pipeline.days import Day
-from pipeline.errors import DamagedData, MissingInput
+from pipeline.errors import ConfigError, DamagedData, MissingInput
 from pipeline.steps.clean_logs import last_arrivals, raw_lines
 from pipeline.storage import (
     FileEntry,
+    Manifest,
     Warehouse,
     data_files,
-    decompressed,
+    digest_of,
     files_at,
     has_manifest,
     read_manifest,
     refuse_unread,
 )
-
-BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,21 +43,32 @@ class Outside:
     bytes: int = 0
     arrived: Mapping[str, Day] = field(default_factory=dict)
     """Of raw files whose path names no day: the latest day on which a line of each arrived."""
+    damaged: tuple[DamagedFile, ...] = ()
+    """Raw files that are left out, `lines` and `bytes` do not count them."""
 
 
 class RawLogs:
     """Finds and checks the raw files of a product's sources."""
 
-    def __init__(self, config: Config, warehouse: Warehouse, spark: SparkSession) -> None:
+    def __init__(
+        self, config: Config, warehouse: Warehouse, spark: SparkSession, quarantine_files: bool = False
+    ) -> None:
+        """With `quarantine_files` damaged files are left out; ConfigError for a product of a table."""
+        if quarantine_files and config.table is not None:
+            raise ConfigError(
+                f"--quarantine-files is for logs; {config.product.name!r} is a table, which is another one without a "
+                "file of its rows. Deliver the file again"
+            )
         self._config, self._warehouse, self._spark = config, warehouse, spark
-        self._seen: dict[tuple[str, ...], tuple[FileEntry, ...]] = {}
+        self._quarantine_files = quarantine_files
+        self._seen: dict[tuple[str, ...], tuple[FileEntry | DamagedFile, ...]] = {}
         self._arrived: dict[tuple[str, ...], dict[str, Day]] = {}
 
     def of(self, name: str, day: Day) -> Outside:
         """The files of source `name` on `day` (all of them when its path names no day).
 
-        Raises MissingInput when there is none, DamagedData naming a file whose container is cut or corrupt, ConfigError
-        naming one that is compressed in a way that is not read.
+        Raises MissingInput when there is none, DamagedData naming a file whose container is cut or corrupt (unless such
+        files are to be left out), ConfigError naming one that is compressed in a way that is not read.
         """
         source = self._config.sources[name]
         found = self.at(name, self.pattern(source, day), "path")
@@ -71,15 +78,15 @@ class RawLogs:
         """The files of source `name` that match a full pattern, which `$.sources.<name>.<key>` says."""
         source, folder = self._config.sources[name], pattern.rpartition("/")[0]
         if "*" not in folder and has_manifest(folder):
-            return self._published(name, folder)
+            return self._published(name, folder, source.format)
         paths = tuple(path for path in files_at(pattern).glob(pattern) if not _is_hidden(path))
         if not paths:
             raise MissingInput(f"no raw files of source {name!r}: nothing matches {pattern} ($.sources.{name}.{key})")
         refuse_unread(paths)
-        entries = self._look(paths, source.format)
-        digest = hashlib.sha256("".join(entry.sha256 for entry in entries).encode()).hexdigest()
-        lines, size = (sum(getattr(entry, what) for entry in entries) for what in ("rows", "bytes"))
-        return Outside(f"raw/{name}", paths, "collected", digest, lines, size)
+        found = self._look(paths, source.format)
+        self._refuse_damaged(found)
+        identity = "".join(f"damaged {one.sha256}" if isinstance(one, DamagedFile) else one.sha256 for one in found)
+        return _outside(name, found, "collected", hashlib.sha256(identity.encode()).hexdigest())
 
     def pattern(self, source: Source, day: Day) -> str:
         """The shell pattern of a source's files on a day, as a full path."""
@@ -89,13 +96,36 @@ class RawLogs:
         """A path of the config as a full one: a relative path is taken from the product's folder."""
         return path if path.startswith("/") or "://" in path else self._warehouse.path(path)
 
-    @staticmethod
-    def _published(name: str, folder: str) -> Outside:
+    def _published(self, name: str, folder: str, format_: str) -> Outside:
         manifest = read_manifest(folder)
+        if self._quarantine_files:
+            return self._looked_through(name, folder, manifest, format_)
         size = sum(entry.bytes for entry in manifest.files)
         return Outside(
             f"raw/{name}", tuple(data_files(folder)), manifest.origin, manifest.content_digest, manifest.rows, size
         )
+
+    def _looked_through(self, name: str, folder: str, manifest: Manifest, format_: str) -> Outside:
+        """Files of a manifest, each as it is now: one of other bytes is damaged, even where it can be read."""
+        paths = {f"{folder}/{entry.name}": entry for entry in manifest.files}
+        if gone := [path for path in paths if not files_at(path).exists(path)]:
+            raise DamagedData(f"{gone[0]} is missing, but its manifest lists it; deliver this day again")
+        found = [
+            one
+            if isinstance(one, DamagedFile) or one.sha256 == entry.sha256
+            else damaged(path, "not as its manifest says")
+            for (path, entry), one in zip(paths.items(), self._look(tuple(paths), format_), strict=True)
+        ]
+        lost = [one.sha256 for one in found if isinstance(one, DamagedFile)]
+        digest = digest_of([manifest.content_digest, lost]) if lost else manifest.content_digest
+        return _outside(name, found, manifest.origin, digest)
+
+    def _refuse_damaged(self, found: Sequence[FileEntry | DamagedFile]) -> None:
+        broken = [one for one in found if isinstance(one, DamagedFile)]
+        if broken and not self._quarantine_files:
+            way_out = "" if self._config.table is not None else ", or leave it out by --quarantine-files"
+            told = "; deliver it again, take it out of the folder"
+            raise DamagedData("\n".join(f"{one}{told}{way_out}" for one in broken))
 
     def _last_arrivals(self, source: Source, paths: tuple[str, ...]) -> dict[str, Day]:
         if paths not in self._arrived:
@@ -103,81 +133,23 @@ class RawLogs:
             self._arrived[paths] = dict(map(tuple, last_arrivals(self._config, source, raw).collect()))
         return self._arrived[paths]
 
-    def _look(self, paths: tuple[str, ...], format_: str) -> tuple[FileEntry, ...]:
+    def _look(self, paths: tuple[str, ...], format_: str) -> tuple[FileEntry | DamagedFile, ...]:
         if paths not in self._seen:
             inspect = inspect_parquet if format_ == "parquet" else inspect_raw
-            tasks = self._spark.sparkContext.parallelize(list(paths), min(len(paths), 64))
-            results = tasks.map(inspect).collect()
-            if damaged := [result for result in results if isinstance(result, str)]:
-                raise DamagedData("\n".join(damaged))
-            self._seen[paths] = tuple(result for result in results if isinstance(result, FileEntry))
+            tasks = self._spark.sparkContext.parallelize(list(paths), min(len(paths), 64) or 1)
+            self._seen[paths] = tuple(tasks.map(inspect).collect())
         return self._seen[paths]
+
+
+def _outside(name: str, found: Sequence[FileEntry | DamagedFile], origin: str, digest: str) -> Outside:
+    """The files that were looked at, by their full paths."""
+    whole = [one for one in found if isinstance(one, FileEntry)]
+    lines, size = (sum(getattr(entry, what) for entry in whole) for what in ("rows", "bytes"))
+    broken = tuple(one for one in found if isinstance(one, DamagedFile))
+    return Outside(f"raw/{name}", tuple(one.name for one in whole), origin, digest, lines, size, damaged=broken)
 
 
 def _is_hidden(path: str) -> bool:
     """Markers and unfinished copies (`_SUCCESS`, `.part`, `a._COPYING_`), which Spark passes over too."""
     name = path.rpartition("/")[2]
     return name.startswith(("_", ".")) or name.endswith("._COPYING_")
-
-
-def inspect_raw(path: str) -> FileEntry | str:
-    """Lines, bytes and SHA-256 of a raw file, or one line that says why it cannot be read to its end."""
-    with files_at(path).open(path) as file:
-        stream = _Hashing(file)
-        try:
-            lines = _count_lines(decompressed(path, cast(BinaryIO, stream)))
-        except (EOFError, OSError, zlib.error) as error:
-            return _damaged(path, error)
-        while stream.read(BLOCK):
-            pass
-    return FileEntry(path, lines, stream.size, stream.hex)
-
-
-def inspect_parquet(path: str) -> FileEntry | str:
-    """The same for a file of Parquet, whose lines are its rows; every page is decompressed once, and held to its
-    checksum where it has one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with files_at(path).open(path) as file:
-        stream = _Hashing(file)
-        while stream.read(BLOCK):
-            pass
-        try:
-            rows = sum(batch.num_rows for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches())
-        except (pa.ArrowException, OSError) as error:
-            return _damaged(path, error)
-    return FileEntry(path, rows, stream.size, stream.hex)
-
-
-def _damaged(path: str, error: Exception) -> str:
-    return f"{path} is damaged ({error}); deliver it again, or take it out of the folder"
-
-
-def _count_lines(stream: BinaryIO) -> int:
-    lines, last = 0, b"\n"
-    while block := stream.read(BLOCK):
-        lines += block.count(b"\n")
-        last = block[-1:]
-    return lines + (last != b"\n")
-
-
-class _Hashing(io.RawIOBase):
-    """A file that hashes what is read from it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__()
-        self._file, self._digest, self.size = file, hashlib.sha256(), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, count: int = -1) -> bytes:
-        block = self._file.read(count)
-        self._digest.update(block)
-        self.size += len(block)
-        return block
-
-    @cached_property
-    def hex(self) -> str:
-        return self._digest.hexdigest()

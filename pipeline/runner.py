@@ -161,22 +161,27 @@ class Outcome:
 class Runner:
     """Runs steps of one product, with one Spark session for all of them."""
 
-    def __init__(self, config: Config, spark: SparkSession, new_generation: bool = False) -> None:
+    def __init__(
+        self, config: Config, spark: SparkSession, new_generation: bool = False, quarantine_files: bool = False
+    ) -> None:
         check_features(config)
         check_sql(config, spark)
         self.config, self.spark = config, spark
         self.warehouse = Warehouse.of(config)
-        self._raw = RawLogs(config, self.warehouse, spark)
+        self._raw = RawLogs(config, self.warehouse, spark, quarantine_files)
         self._new_generation = new_generation
 
     def run(self, step: Step, day: Day) -> Outcome:
-        """Do the step for the day, or skip it when nothing it depends on has changed; then check what is published."""
+        """Do the step for the day, or skip it when nothing it depends on has changed, or when it writes nothing of this
+        product; then check what is published."""
         self._refuse_before_first(day)
         outcome = self._do(step, day)
         return replace(outcome, found=step.check(self.config, self.warehouse, day))
 
     def _do(self, step: Step, day: Day) -> Outcome:
-        start = time.monotonic()
+        start, outputs = time.monotonic(), step.writes(self.config)
+        if not outputs:
+            return Outcome(step.name, day, True, 0.0, {})
         inputs = step.reads(self.config, day)
         found = self._found(step, day, inputs)
         outside = step.outside(self.config, day, self._raw)
@@ -185,7 +190,6 @@ class Runner:
             *({"path": thing.name, "digest": thing.digest} for thing in outside),
         ]
         key = self._key(step, sources)
-        outputs = step.writes(self.config)
         if published := self._unchanged(outputs, day, key):
             return Outcome(step.name, day, True, time.monotonic() - start, published)
         output = self._apply(step, day, inputs, outside)

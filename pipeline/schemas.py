@@ -47,6 +47,18 @@ ROOMS: Columns = {  # key: room_id; `ended_at` is null until the end is availabl
     "end_available_at": "timestamp",
 }
 
+SESSIONS: Columns = {  # key: session_id; `available_at` is null while the session is open
+    "session_id": "string",  # user_id@started_at in microseconds; an open session may still begin earlier
+    "user_id": "string",
+    "started_at": "timestamp",
+    "ended_at": "timestamp",  # of the last event so far
+    "available_at": "timestamp",
+    "events": "bigint",
+    "duration_ms": "bigint",
+    "bot_rule": "string",  # of the event of it that was known first to be a robot's
+    "bot_available_at": "timestamp",
+}
+
 VOCABULARY: Columns = {  # key: value; id is null below min_count
     "value": "string",
     "id": "int",

@@ -24,6 +24,7 @@ from pipeline.road import DATA_STEPS
 from pipeline.road.clean import check_accounting
 from pipeline.road.shared import CLOCKS
 from pipeline.runner import Dataset, Input, Output, Step, Tables
+from pipeline.steps.build_sessions import declared_sessions
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import KEPT, raw_lines
 from pipeline.steps.clean_logs.lines import RawLines
@@ -180,8 +181,9 @@ TABLE_STEPS = (CLEAN, VOCAB, ENCODE)
 
 
 def data_steps(config: Config) -> tuple[Step, ...]:
-    """The steps of a product's data, whichever kind it is."""
-    return DATA_STEPS if config.table is None else TABLE_STEPS
+    """The steps of a product's data, whichever kind it is: those that write something of it."""
+    steps = DATA_STEPS if config.table is None else TABLE_STEPS
+    return tuple(step for step in steps if step.writes(config))
 
 
 def step_named(config: Config, name: str) -> Step:
@@ -189,6 +191,8 @@ def step_named(config: Config, name: str) -> Step:
     from pipeline import road
 
     if config.table is None:
+        if name == "SESSIONS":
+            declared_sessions(config)
         return getattr(road, name)
     known = {"CLEAN": CLEAN, "VOCAB": VOCAB, "EXAMPLES": ENCODE}
     if name not in known:

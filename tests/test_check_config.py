@@ -71,6 +71,23 @@ def test_an_input_is_told_with_its_type_its_width_and_where_it_comes_from() -> N
     assert told["auc"] == "is at least 0.6 and is at most 0.002 below the model in service"
 
 
+def test_sessions_are_told_where_they_are_declared() -> None:
+    overrides = ["sessions.gap_s=1200", "sessions.settle_s=60", 'sessions.events=["enter", "watch"]']
+    told = explain(load_config(ROOT / "conf" / "live.toml", overrides))
+    assert (
+        "\n".join(
+            [
+                "What is a session",
+                "  Events of enter or watch of one user that are at most 20 min apart, from first to last.",
+                "  An event that arrives more than 1 min after it happened is left out.",
+                "  A session is over, and known, 21 min after its last event.",
+            ]
+        )
+        in told
+    )
+    assert "What is a session" not in explain(load_config(ROOT / "conf" / "movielens.toml"))
+
+
 def test_each_kind_of_feature_has_words_of_its_own() -> None:
     said = {
         kind: computed_from("user", Feature(**{kind: KIND.get(kind, "a"), **SPLIT.get(kind, {})})) for kind in KINDS

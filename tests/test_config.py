@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import subprocess
 import sys
 import tomllib
@@ -198,6 +199,9 @@ CSV = {
         ("sources.x", {**CSV, "fields": ["ts", "ts"]}, "$.sources.x.fields: must not hold a name twice"),
         ("sources.x", {**CSV, "fields": ["id", "tss"]}, "$.sources.x.columns.event_time.from: must be one of ['id'"),
         ("sources.x", {**{k: v for k, v in CSV.items() if k != "fields"}, "header": False}, "$.sources.x.header: is "),
+        # sources
+        ("sources.events.not_before", datetime.date(2026, 1, 1), "$.sources.events.not_before: goes with a path with"),
+        ("sources.x", {**CSV, "not_before": "soon"}, "$.sources.x.not_before: Input should be a valid date"),
         # schedules
         ("training.schedule", {"kind": "cosin"}, "$.training.schedule.kind: Input should be 'constant', 'cosine' or "),
         ("training.schedule", {"warm_up": 9}, "$.training.schedule.warm_up: unknown key; did you mean 'warm_up_steps'"),
@@ -237,9 +241,24 @@ def test_faults_between_tables_are_told_at_once(tables: dict[str, Any]) -> None:
     ]
 
 
+def test_a_source_that_begins_after_the_product_is_refused(tables: dict[str, Any]) -> None:
+    set_at(tables, "sources.events.path", "raw/events/*.json.gz")
+    for day, fault in (
+        (1, None),
+        (2, "$.sources.events.not_before: must not be after $.product.first_day, 2026-01-01"),
+    ):
+        set_at(tables, "sources.events.not_before", datetime.date(2026, 1, day))
+        if fault is None:
+            parse_config(tables)
+        else:
+            assert any(fault in line for line in faults(tables))
+
+
 def test_without_declared_values_any_event_type_may_come(tables: dict[str, Any]) -> None:
     set_at(tables, f"{EVENTS}.event_type.values", None)
     set_at(tables, "labels.enter.event", "entr")
+    set_at(tables, "sessions", None)
+    set_at(tables, "features.user.hours_since_session", None)
     assert parse_config(tables).event_labels["enter"].event == "entr"
 
 

@@ -30,7 +30,17 @@ def job(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_there_is_a_job_for_each_stop_of_the_road() -> None:
     named = {"simulate_logs", "clean_logs", "build_daily", "build_profiles", "build_vocab", "build_examples"}
-    named |= {"build_statistics", "train", "recommend", "day", "run", "check_config", "show", "report"}
+    named |= {
+        "build_sessions",
+        "build_statistics",
+        "train",
+        "recommend",
+        "day",
+        "run",
+        "check_config",
+        "show",
+        "report",
+    }
     assert named | {"compact", "dist", "explain"} == set(JOBS)
 
 
@@ -85,6 +95,7 @@ def test_a_missing_argument_is_named() -> None:
         ("build_daily", ["--at-once", "0"], "argument --at-once: must be a whole number from 1 on, got '0'"),
         ("compact", ["--dataset", "x", "--file-mb", "1.5"], "argument --file-mb: must be a whole number from 1 on"),
         ("compact", [], "the following arguments are required: --dataset"),
+        ("build_daily", ["--quarantine-files"], "unrecognized arguments: --quarantine-files"),
     ],
 )
 def test_a_bad_argument_is_told_before_spark_starts(name: str, arguments: list[str], told: str) -> None:
@@ -129,8 +140,13 @@ def test_a_cut_raw_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "raw" / "clicks_hour_000.csv.gz"
     path.write_bytes(clicks(path, 500)[:-100])
     ended = job("clean_logs", *options(tmp_path / "w", f"sources.clicks.path={tmp_path}/raw/*.csv.gz"))
-    assert_one_message(ended, 1, f"{path} is damaged (", "deliver it again")
+    assert_one_message(ended, 1, f"{path} is damaged (", "deliver it again", "or leave it out by --quarantine-files")
     assert not (tmp_path / "w").exists()
+    ended = job(
+        "clean_logs", *options(tmp_path / "w", f"sources.clicks.path={tmp_path}/raw/*.gz"), "--quarantine-files"
+    )
+    assert ended.returncode == 0
+    assert f"1 damaged file(s) left out, their lines are not known: {path} (" in ended.stderr
 
 
 def test_a_raw_folder_without_files_is_named(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from pipeline.config import load_config
+from pipeline.containers import DamagedFile, inspect_parquet, inspect_raw
 from pipeline.errors import ConfigError
-from pipeline.raw import RawLogs, inspect_parquet, inspect_raw
+from pipeline.raw import RawLogs
 from pipeline.storage import FileEntry, Warehouse
 
 
@@ -35,8 +36,9 @@ def test_a_damaged_container_is_named(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "a.json.gz"
     path.write_bytes(damage(gzip.compress(bytes(range(256)) * 400)))  # type: ignore[operator]
     problem = inspect_raw(str(path))
-    assert isinstance(problem, str)
-    assert problem.startswith(f"{path} is damaged (")
+    assert isinstance(problem, DamagedFile)
+    assert problem.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert str(problem).startswith(f"{path} is damaged (")
 
 
 def test_markers_and_unfinished_copies_are_no_raw_files(spark: SparkSession, tmp_path: Path) -> None:
@@ -67,8 +69,9 @@ def test_a_damaged_zstd_container_is_named(tmp_path: Path, damage: object) -> No
     path = tmp_path / "a.json.zst"
     path.write_bytes(damage(pa.compress(b"".join(b"%d\n" % i for i in range(9000)), "zstd", asbytes=True)))  # type: ignore[operator]
     problem = inspect_raw(str(path))
-    assert isinstance(problem, str)
-    assert problem.startswith(f"{path} is damaged (")
+    assert isinstance(problem, DamagedFile)
+    assert problem.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert str(problem).startswith(f"{path} is damaged (")
 
 
 def test_rows_of_parquet_are_its_lines(tmp_path: Path) -> None:
@@ -79,8 +82,8 @@ def test_rows_of_parquet_are_its_lines(tmp_path: Path) -> None:
     for damaged in (stored[:-9], stored[:200] + b"\xff" * 40 + stored[240:], b"", b"no parquet at all"):
         path.write_bytes(damaged)
         problem = inspect_parquet(str(path))
-        assert isinstance(problem, str)
-        assert problem.startswith(f"{path} is damaged (")
+        assert isinstance(problem, DamagedFile)
+        assert str(problem).startswith(f"{path} is damaged (")
 
 
 def test_what_is_compressed_otherwise_is_refused(spark: SparkSession, tmp_path: Path) -> None:

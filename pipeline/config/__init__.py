@@ -17,6 +17,9 @@ from pipeline.config.features import Vocabulary as Vocabulary
 from pipeline.config.load import load_config as load_config
 from pipeline.config.load import parse_config as parse_config
 from pipeline.config.product import Config as Config
+from pipeline.config.sessions import SESSION as SESSION
+from pipeline.config.sessions import SESSION_SUMS as SESSION_SUMS
+from pipeline.config.sessions import Sessions as Sessions
 from pipeline.config.sources import Source as Source
 from pipeline.config.table import WRITTEN as WRITTEN
 from pipeline.config.table_sources import ColumnSplit as ColumnSplit

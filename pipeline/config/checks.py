@@ -68,6 +68,7 @@ def column_faults(columns: Mapping[str, Column], fields: tuple[str, ...] | None)
 def cross_faults(config: Config) -> list[Fault]:
     """Every fault between the tables."""
     from pipeline.config.drift import drift_faults
+    from pipeline.config.sessions import session_faults
 
     sources = list(_unknown_sources(config))
     crosses = list(unknown_crosses(config))
@@ -81,11 +82,13 @@ def cross_faults(config: Config) -> list[Fault]:
         *_taken_names(config),
         *unknown_vocabularies(config),
         *pii_faults(config),
+        *_begins_late(config),
     ]
     if sources:
         return found
     drift = [] if crosses else drift_faults(config)  # it asks for the columns of every feature
-    return [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config), *drift]
+    sessions = session_faults(config)
+    return [*found, *_missing_columns(config), *_rooms(config), *_unknown_event_types(config), *sessions, *drift]
 
 
 def _clocks(columns: Mapping[str, Column]) -> Iterator[Fault]:
@@ -151,6 +154,16 @@ def _rooms(config: Config) -> Iterator[Fault]:
         example = 'values = { opened = "start", closed = "end" }'
         message = f"must say which raw values mean the start and the end of a room, such as {example}, got {values}"
         yield f"sources.{rooms}.columns.event_type.values", message
+
+
+def _begins_late(config: Config) -> Iterator[Fault]:
+    """A source of which nothing is left of the product's first days."""
+    first = config.product.first_day
+    for name in sorted({*_used(config).values()} & {*_event_sources(config)}):
+        not_before = getattr(config.sources[name], "not_before", None)
+        if not_before is not None and not_before > first:
+            told = f"must not be after $.product.first_day, {first}, whose lines it would leave out; got {not_before}"
+            yield f"sources.{name}.not_before", told
 
 
 def pii_faults(config: Config) -> Iterator[Fault]:
@@ -244,8 +257,16 @@ def _unknown_event_types(config: Config) -> Iterator[Fault]:
         return
     known = sorted(set(event_type.values.values()))
     for place, name in _event_types(config):
-        if name not in known:
-            yield place, f"{unknown('event type', name, known)}: $.sources.{source}.columns.event_type.values says so"
+        if name not in known and not _is_session(config, place, name):
+            hint = "" if name != "session" else "; sessions are declared by [sessions], and features.user may name them"
+            says = f"$.sources.{source}.columns.event_type.values says so{hint}"
+            yield place, f"{unknown('event type', name, known)}: {says}"
+
+
+def _is_session(config: Config, place: str, name: str) -> bool:
+    from pipeline.config.sessions import SESSION
+
+    return config.sessions is not None and name == SESSION and place.startswith("features.user.")
 
 
 def _event_types(config: Config) -> Iterator[Fault]:
@@ -256,13 +277,22 @@ def _event_types(config: Config) -> Iterator[Fault]:
         yield f"labels.{name}.of", label.of
         yield f"labels.{name}.event", label.event
     for entity in ("user", "item"):
-        for name, feature in getattr(config.features, entity).items():
-            yield from ((f"features.{entity}.{name}.{key}", event) for key, event in _events_of(feature))
+        for name, key, event, _ in features_by_event(getattr(config.features, entity)):
+            yield f"features.{entity}.{name}.{key}", event
+    if config.sessions is not None:
+        yield from (("sessions.events", event) for event in config.sessions.events or ())
     for name, sequence in config.features.sequence.items():
         yield from ((f"features.sequence.{name}.events", event) for event in sequence.events)
 
 
-def _events_of(feature: Feature) -> Iterator[tuple[str, str]]:
+def features_by_event(features: Mapping[str, Feature]) -> Iterator[tuple[str, str, str, str]]:
+    """(feature, key, event type, column that is summed or "") wherever features of an entity name an event type."""
+    for name, feature in features.items():
+        yield from ((name, key, *measure) for key, measure in _events_of(feature))
+
+
+def _events_of(feature: Feature) -> Iterator[tuple[str, tuple[str, str]]]:
     single = ("count", "sum", "share", "distinct", "decay", "top", "last", "since", "since_first")
     named = [*((key, getattr(feature, key)) for key in single), *(("rate", part) for part in feature.rate or ())]
-    yield from ((key, measure.partition(".")[0]) for key, measure in named if measure is not None)
+    parts = ((key, measure.partition(".")) for key, measure in named if measure is not None)
+    yield from ((key, (event, column)) for key, (event, _, column) in parts)

@@ -13,6 +13,7 @@ from pipeline.config.columns import Column
 from pipeline.config.explain_inputs import inputs
 from pipeline.config.features import ColumnLabel, Label
 from pipeline.config.product import Config
+from pipeline.config.sessions import Sessions
 from pipeline.config.sources import Source
 from pipeline.config.table_sources import FileSplit, ImageFiles, TableSource
 from pipeline.config.times import TimeFormat
@@ -27,6 +28,7 @@ def explain(config: Config) -> str:
         f"Product {config.product.name}": _product(config),
         "What is read": _sources(config),
         f"What is a clean {'event' if config.table is None else 'row'}": _cleaning(config),
+        **({} if config.sessions is None else {"What is a session": _sessions(config.sessions)}),
         "What is learnt": _labels(config),
         f"The model's {len(feature_specs(config))} inputs": inputs(config),
         "How it is trained and judged": _training(config),
@@ -66,7 +68,8 @@ def _sources(config: Config) -> Iterator[str]:
 def _arrival(source: Source) -> str:
     if source.has_day:
         return f"The path names the day on which a line arrived, usually {duration(source.delay_s)} after it happened."
-    return f"The path names no day: a line arrives {duration(source.delay_s)} after it happened."
+    left_out = "" if source.not_before is None else f" What happened before {source.not_before} is only counted."
+    return f"The path names no day: a line arrives {duration(source.delay_s)} after it happened.{left_out}"
 
 
 def _splits(table: TableSource) -> Iterator[str]:
@@ -136,6 +139,13 @@ def _bots(rule: Rate | Regularity | Speed) -> str:
     if isinstance(rule, Regularity):
         return f"{rule.at_least} or more {rule.event}, whose pauses spread by at most {rule.spread:.0%} of their mean"
     return f"{rule.times} times or more two events {rule.event} within {rule.within_ms} ms"
+
+
+def _sessions(sessions: Sessions) -> Iterator[str]:
+    types = "any type" if sessions.events is None else " or ".join(sessions.events)
+    yield f"Events of {types} of one user that are at most {duration(sessions.gap_s)} apart, from first to last."
+    yield f"An event that arrives more than {duration(sessions.settle_s)} after it happened is left out."
+    yield f"A session is over, and known, {duration(sessions.gap_s + sessions.settle_s)} after its last event."
 
 
 def _labels(config: Config) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pipeline.config.checks import cross_faults, refuse
 from pipeline.config.cleaning import Clean
 from pipeline.config.drift import Drift
 from pipeline.config.features import AnyLabel, Features, Label, Profiles, Vocabulary
+from pipeline.config.sessions import Sessions
 from pipeline.config.sources import Datasets, Source
 from pipeline.config.table import WRITTEN, Name, Positive, Table, by_name
 from pipeline.config.table_checks import table_faults, unheard_faults
@@ -60,6 +61,7 @@ class Config(Table):
     sources: dict[Name, AnySource]
     datasets: Datasets
     clean: Clean = Clean()
+    sessions: Sessions | None = None
     labels: dict[Name, AnyLabel]
     profiles: Profiles = Profiles()
     vocabularies: dict[Name, Vocabulary] = Field(default={})

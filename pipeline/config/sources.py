@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,9 @@ class Source(Table):
     header: bool = Field(default_factory=lambda earlier: earlier["fields"] is None)
     """Whether the first line of a delimited file is none of its rows; so it is where `fields` is not given."""
     delay_s: NotNegative = 0
+    not_before: datetime.date | None = None
+    """Lines of events from before this day are none of the rows; they are counted apart, like blank ones. For files
+    of all years, whose path names no day: where the product's first day is later, most would be too_late."""
     columns: dict[Name, Column]
 
     @field_validator("encoding")
@@ -73,6 +77,9 @@ class Source(Table):
     @model_validator(mode="after")
     def _parts_of_a_line(self) -> Source:
         refuse(_delimited_faults(self))
+        if self.not_before is not None and self.has_day:
+            told = "goes with a path without {dt}: here the path says which day's lines are read, so leave it out"
+            refuse([("not_before", told)])
         return self
 
     @property

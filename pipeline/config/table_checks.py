@@ -26,7 +26,7 @@ OF_EVENTS = {
     "training": ("days", "evaluation_days"),
 }
 """What a product of a table has no use for, besides whole sections."""
-SECTIONS = ("profiles", "recommend", "simulate", "drift")
+SECTIONS = ("profiles", "recommend", "simulate", "drift", "sessions")
 IN_A_TABLE = ("column", "sql", "image")
 """Kinds of feature that look at one row."""
 WHOLE = ("int", "long")

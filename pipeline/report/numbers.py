@@ -18,8 +18,8 @@ from pipeline.days import Day
 from pipeline.storage import Warehouse, data_files, files_at, has_manifest, read_manifest, serving_version
 
 KEPT, DUPLICATE = "kept", "duplicate"
-NO_LINES = ("blank", "header", "comment")
-"""Fates of lines that never were a row."""
+NO_LINES = ("blank", "header", "comment", "not_before")
+"""Fates of lines that are none of the rows."""
 
 Accounting = dict[str, dict[str, dict[str, int]]]
 """Day -> source -> fate -> lines."""
@@ -38,6 +38,18 @@ def accounting(warehouse: Warehouse, days: Iterable[Day]) -> Accounting:
 def _accounted(folder: str) -> Mapping[str, Mapping[str, int]]:
     found: Mapping[str, Mapping[str, int]] = read_manifest(folder).extra.get("accounting", {})
     return found
+
+
+def damaged_files(warehouse: Warehouse, days: Iterable[Day]) -> list[dict[str, str]]:
+    """The raw files that the days were cleaned without."""
+    folders = {str(day): warehouse.folder("events", day) for day in days}
+    return [
+        {"day": day, "source": source, "file": path, "said": said}
+        for day, folder in folders.items()
+        if has_manifest(folder)
+        for source, files in sorted(read_manifest(folder).extra.get("damaged_files", {}).items())
+        for path, said in sorted(files.items())
+    ]
 
 
 def fates_of(counted: Accounting, source: str) -> dict[str, int]:

@@ -17,7 +17,18 @@ from pipeline.storage import Warehouse, files_at, has_manifest, read_manifest
 
 DRAWN = 6
 """Histograms of the columns that changed most."""
-DATASETS = ("events", "quarantine", "rooms", "attributes", "daily", "profiles", "vocab", "examples", "recommendations")
+DATASETS = (
+    "events",
+    "quarantine",
+    "rooms",
+    "attributes",
+    "sessions",
+    "daily",
+    "profiles",
+    "vocab",
+    "examples",
+    "recommendations",
+)
 """What a day has rows of; some hold one dataset for each entity, column or label."""
 
 

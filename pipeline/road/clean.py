@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
+from pyspark.sql import DataFrame, SparkSession
+
+from pipeline import schemas
 from pipeline.config import Config
 from pipeline.datasets import attributes, events, quarantine, rooms
 from pipeline.days import Day, add_days, days_between
@@ -15,6 +19,12 @@ from pipeline.raw import Outside, RawLogs
 from pipeline.road.shared import CLOCKS
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.clean_logs import NO_ROWS, CleanLogs, clean_logs, raw_lines
+from pipeline.storage import Warehouse, read_manifest
+
+DAMAGED_FILE = "damaged_file"
+"""What stands for a rule where a whole file is quarantined."""
+PLAIN = "/=+,:;@&$!*'()~"
+"""What Spark leaves as it is where it names a file."""
 
 
 def _clean_reads(config: Config, day: Day) -> Mapping[str, Input]:
@@ -58,7 +68,8 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     earlier = {source: table for source, role in roles.items() if (table := tables.table(role)) is not None}
     cleaned = clean_logs(config, day, raw, earlier, tables.table("earlier_rooms"), key)
     delivered = dict(zip(raw, outside, strict=True))
-    made = {"events": cleaned.events, "quarantine": cleaned.quarantine}
+    rejected = _with_files(config, day, tables.spark, cleaned.quarantine, delivered)
+    made = {"events": cleaned.events, "quarantine": rejected}
     made |= {f"attributes/{entity}": table for entity, table in cleaned.attributes.items()}
     if cleaned.rooms is not None:
         made["rooms"] = cleaned.rooms
@@ -70,13 +81,35 @@ def _clean(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     )
 
 
+def _with_files(
+    config: Config, day: Day, spark: SparkSession, rejected: DataFrame, raw: Mapping[str, Outside]
+) -> DataFrame:
+    """The quarantined lines, and a row for each damaged file; one whose path names no day is of the first day, as a
+    file without any clock is."""
+    rows = [
+        (name, f"file:{quote(one.path, safe=PLAIN)}", None, DAMAGED_FILE, one.said)
+        for name, found in raw.items()
+        for one in found.damaged
+        if config.sources[name].has_day or day == config.product.first_day
+    ]
+    return rejected.unionByName(spark.createDataFrame(rows, schemas.ddl(schemas.QUARANTINE))) if rows else rejected
+
+
 def _accounted(config: Config, cleaned: CleanLogs, raw: Mapping[str, Outside]) -> dict[str, Any]:
-    """Lines by source and fate, for the manifests."""
+    """Lines by source and fate, for the manifests; and the files that were left out, whose lines nobody knows."""
     accounting: dict[str, dict[str, int]] = {name: {} for name in raw}
     for row in cleaned.accounting.collect():
         accounting[row["source"]][row["fate"]] = int(row["lines"])
     check_accounting(config, accounting, raw)
-    return {"accounting": accounting}
+    left_out = {name: {one.path: one.said for one in found.damaged} for name, found in raw.items() if found.damaged}
+    return {"accounting": accounting, **({"damaged_files": left_out} if left_out else {})}
+
+
+def _left_out(config: Config, warehouse: Warehouse, day: Day) -> str:
+    """Which damaged files the day was cleaned without."""
+    found = read_manifest(warehouse.folder("events", day)).extra.get("damaged_files", {})
+    told = [f"{path} ({said})" for files in found.values() for path, said in files.items()]
+    return f"{len(told)} damaged file(s) left out, their lines are not known: {'; '.join(told)}" if told else ""
 
 
 def check_pii_key(config: Config, key: bytes | None, tables: Tables) -> None:
@@ -111,5 +144,5 @@ def check_accounting(config: Config, accounting: Mapping[str, Mapping[str, int]]
 
 CLEAN = Step(
     "clean_logs", ("product", "sources", "datasets", "clean"), ("pipeline.steps.clean_logs", "pipeline.pii", *CLOCKS),
-    _clean_reads, _clean_writes, _clean, _clean_outside, lambda config: fingerprint(pii_key(config)),
+    _clean_reads, _clean_writes, _clean, _clean_outside, lambda config: fingerprint(pii_key(config)), _left_out,
 )  # fmt: skip

@@ -1,17 +1,18 @@
-"""events, attributes -> build_daily -> daily -> build_profiles -> profiles."""
+"""events, attributes, sessions -> build_daily -> daily -> build_profiles -> profiles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from pipeline.config import Config
-from pipeline.datasets import attributes, daily, events, profiles
+from pipeline.datasets import attributes, daily, events, profiles, sessions
 from pipeline.days import Day, add_days, days_between
 from pipeline.raw import Outside
 from pipeline.road.shared import ENTITIES, SHARED
 from pipeline.runner import Input, Output, Step, Tables
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
+from pipeline.steps.measures import reads_sessions
 
 
 def _snapshot_inputs(config: Config, day: Day) -> dict[str, Input]:
@@ -24,6 +25,13 @@ def _snapshot_inputs(config: Config, day: Day) -> dict[str, Input]:
     return inputs
 
 
+def _daily_reads(config: Config, day: Day) -> Mapping[str, Input]:
+    inputs = {"events": Input(events(config), (day,)), **_snapshot_inputs(config, day)}
+    return inputs | {
+        f"sessions_{entity}": Input(sessions(config), (day,)) for entity in ENTITIES if reads_sessions(config, entity)
+    }
+
+
 def _daily(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     snapshot = {
         entity: attribute_snapshot(
@@ -33,7 +41,13 @@ def _daily(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     }
     made = {
         f"daily/{entity}": build_daily(
-            config, day, entity, tables.expect("events"), snapshot.get("item"), snapshot.get("user")
+            config,
+            day,
+            entity,
+            tables.expect("events"),
+            snapshot.get("item"),
+            snapshot.get("user"),
+            tables.table(f"sessions_{entity}"),
         )
         for entity in ENTITIES
     }
@@ -43,7 +57,7 @@ def _daily(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
 DAILY = Step(
     "build_daily", ("product", "datasets", "features"),
     ("pipeline.steps.build_daily", "pipeline.steps.build_profiles", *SHARED),
-    lambda config, day: {"events": Input(events(config), (day,)), **_snapshot_inputs(config, day)},
+    _daily_reads,
     lambda config: tuple(daily(config, entity) for entity in ENTITIES),
     _daily,
 )  # fmt: skip

@@ -40,6 +40,7 @@ def show_profile(published: Published, entity: str, id_: str, day: Day) -> Row:
     shown["decay"] = {one.name: row[one.name] for one in fading if not one.by}
     shown |= {one.name: row[one.name] for one in fading if one.by}
     shown["times"] = _times(published, entity, row)
+    shown["sessions"] = _sessions(published, id_, day) if entity == "user" else []
     return {name: value for name, value in shown.items() if value not in ({}, [])}
 
 
@@ -59,6 +60,21 @@ def _windows(published: Published, entity: str, row: Row) -> list[Row]:
             line = lines.setdefault(window.measure.name, {"measure": window.measure.name})
             line[f"{window.days}d"] = row[window.name]
     return list(lines.values())
+
+
+def _sessions(published: Published, id_: str, day: Day) -> list[Row]:
+    """Those that were over on the day, or open at its end, oldest first."""
+    if published.config.sessions is None or not published.has("sessions", day):
+        return []
+    rows = sorted(published.rows("sessions", day, "user_id", [id_]), key=lambda row: row["started_at"])
+    return [
+        {
+            **{name: published.local(row[name]) for name in ("started_at", "ended_at")},
+            "over_at": "open" if row["available_at"] is None else published.local(row["available_at"]),
+            **{name: row[name] for name in ("duration_ms", "events", "bot_rule")},
+        }
+        for row in rows
+    ]
 
 
 def _times(published: Published, entity: str, row: Row) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.config import Config
+from pipeline.config import SESSION, Config
 from pipeline.days import Day, days_between
 from pipeline.errors import ConfigError, MissingInput
 from pipeline.storage import Warehouse, data_files, files_at, has_manifest
@@ -49,6 +49,17 @@ class Published:
         """The events that arrived on the days first..last, with their arrival day as `arrived`."""
         days = days_between(first, last, self.config.product.first_day)
         return [{**row, "arrived": day} for day in days for row in self.rows("events", day, column, [value])]
+
+    def sessions(self, first: Day, last: Day, user: str) -> list[Row]:
+        """A user's sessions that were over on the days first..last, as the events that features take them for."""
+        days = days_between(first, last, self.config.product.first_day)
+        found = ((day, row) for day in days for row in self.rows("sessions", day, "user_id", [user]))
+        as_event = {"event_type": SESSION, "item_id": None}
+        return [
+            {**row, **as_event, "event_id": row["session_id"], "event_time": row["ended_at"], "arrived": day}
+            for day, row in found
+            if row["available_at"] is not None
+        ]
 
     def values(self, vocabulary: str, day: Day, ids: Iterable[int]) -> dict[int, str]:
         """id -> value by the snapshot of a day; empty before the product's first day."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import HOUR, Feature, Sequence
+from pipeline.config import HOUR, SESSION, Feature, Sequence
 from pipeline.days import Day, add_days, day_start_us, days_between
 from pipeline.features import UNKNOWN_ID
 from pipeline.schemas import ENTITY_ID
@@ -127,7 +127,10 @@ class _Window:
         published, last, column = self.point.published, self.point.profile_day, ENTITY_ID[self.entity]
         types = {measure.event for measure in measures_of(self.feature)}
         begin = add_days(last, 1 - self.feature.window_days)
-        arrived = published.events(add_days(begin, -1), last, column, self.point.event[column])
+        first, id_ = add_days(begin, -1), self.point.event[column]
+        arrived = published.events(first, last, column, id_)
+        if published.config.sessions is not None and SESSION in types:
+            arrived += published.sessions(first, last, id_)
         inside = [
             row
             for row in arrived

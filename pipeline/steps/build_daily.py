@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from pipeline import schemas
-from pipeline.config import Config
+from pipeline.config import SESSION, SESSION_SUMS, Config
 from pipeline.days import Day, add_days
 from pipeline.steps.check_features import check_features
 from pipeline.steps.instants import day_start, local_day
@@ -27,17 +27,25 @@ from pipeline.steps.sums import TOTAL, Measure
 
 
 def build_daily(
-    config: Config, day: Day, entity: str, events: DataFrame, items: DataFrame | None, users: DataFrame | None
+    config: Config,
+    day: Day,
+    entity: str,
+    events: DataFrame,
+    items: DataFrame | None,
+    users: DataFrame | None,
+    sessions: DataFrame | None = None,
 ) -> DataFrame:
     """Sums of the events that arrived on `day`, with the columns of measures.daily_columns.
 
     `items` and `users` are the attribute snapshots at the end of the day (id and attributes); the counterpart's gives
     the keys that sums are split by. Every person's event leaves a row of the empty key, also of types that nothing
     counts: that is how a profile learns that the id exists. Events of bots are left out once the verdict is known.
+    `sessions` are those of the day, where features look at them: what is over is one more event, at its end.
     Raises ConfigError when a feature names a column that is not there.
     """
     check_features(config)
-    counted = _people(config, day, events).where(F.col(schemas.ENTITY_ID[entity]).isNotNull())
+    seen = events if sessions is None else _with_sessions(events, sessions)
+    counted = _people(config, day, seen).where(F.col(schemas.ENTITY_ID[entity]).isNotNull())
     keyed = _with_keys(config, entity, counted, {"item": items, "user": users}[COUNTERPART[entity]])
     rows = keyed.select(
         F.col(schemas.ENTITY_ID[entity]).alias("id"),
@@ -45,11 +53,26 @@ def build_daily(
         local_day(F.col("event_time"), config.product.zone).alias("event_day"),
         "*",
     )
-    sums = [_sum(measure).alias(measure.name) for measure in measures(config, entity)]
+    sums = [_sum(config, measure).alias(measure.name) for measure in measures(config, entity)]
     times = _times(config, entity)
     columns = list(daily_columns(config, entity))
     none = F.count("*").alias("_events")  # an aggregate needs at least one
     return rows.groupBy("id", "key", "event_day").agg(none, *sums, *times).select(*columns)
+
+
+def _with_sessions(events: DataFrame, sessions: DataFrame) -> DataFrame:
+    """And each session that is over; what is summed of it has names that no column of events has."""
+    clocks = [F.col("ended_at").alias("event_time"), F.col("available_at")]
+    sums = [F.col(name).alias(_of_session(name)) for name in SESSION_SUMS]
+    over = sessions.where(F.col("available_at").isNotNull()).select(
+        F.col("session_id").alias("event_id"), "user_id", F.lit(SESSION).alias("event_type"), *clocks, *sums,
+        "bot_rule", "bot_available_at",
+    )  # fmt: skip
+    return events.unionByName(over, allowMissingColumns=True)
+
+
+def _of_session(column: str) -> str:
+    return f"_session_{column}"
 
 
 def _people(config: Config, day: Day, events: DataFrame) -> DataFrame:
@@ -81,8 +104,10 @@ def _key(by: str, types: tuple[str, ...], value: Column) -> Column:
     return F.when(F.col("event_type").isin(list(types)), F.concat(F.lit(f"{by}="), value.cast("string")))
 
 
-def _sum(measure: Measure) -> Column:
-    value = F.lit(1) if measure.column is None else F.coalesce(F.col(measure.column), F.lit(0))
+def _sum(config: Config, measure: Measure) -> Column:
+    of_session = config.sessions is not None and measure.event == SESSION
+    column = measure.column and (_of_session(measure.column) if of_session else measure.column)
+    value = F.lit(1) if column is None else F.coalesce(F.col(column), F.lit(0))
     return F.sum(F.when(F.col("event_type") == measure.event, value).otherwise(F.lit(0)).cast("bigint"))
 
 

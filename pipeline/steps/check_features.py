@@ -9,10 +9,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import schemas
-from pipeline.config import HOUR, Config, Feature
+from pipeline.config import HOUR, SESSION, SESSION_SUMS, Config, Feature
 from pipeline.errors import ConfigError
 from pipeline.steps.measures import COUNTERPART, attribute_columns, features_of, latests, measures, priors, summed
-from pipeline.steps.sums import Window, measures_of
+from pipeline.steps.sums import Measure, Window, measures_of
 
 INTEGERS = ("int", "bigint")
 KEYS = ("string", "boolean", *INTEGERS)
@@ -104,8 +104,13 @@ def _feature(config: Config, entity: str, feature: Feature) -> Iterator[str]:
     if feature.by is not None and feature.by not in (keys := _possible_keys(config, entity)):
         yield f"by is {feature.by!r}; it must be one of {sorted(keys)}"
     for measure in measures_of(feature):
-        if measure.column is not None:
+        if measure.column is not None and not _of_sessions(config, measure):
             yield from _summed(config, measure.column)
+
+
+def _of_sessions(config: Config, measure: Measure) -> bool:
+    """Sessions of a user do not overlap: what is summed of them is bounded by the time that passes."""
+    return config.sessions is not None and measure.event == SESSION and measure.column in SESSION_SUMS
 
 
 def _summed(config: Config, column: str) -> Iterator[str]:

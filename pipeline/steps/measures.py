@@ -7,7 +7,7 @@ of first and latest events. Both schemas follow from the features alone.
 from __future__ import annotations
 
 from pipeline import schemas
-from pipeline.config import Config, Feature
+from pipeline.config import SESSION, Config, Feature
 from pipeline.features import COUNTERPART as COUNTERPART
 from pipeline.steps.sums import (
     Decay,
@@ -92,6 +92,13 @@ def last_events(config: Config, entity: str) -> tuple[str, ...]:
 def first_events(config: Config, entity: str) -> tuple[str, ...]:
     """Event types of which the first time is kept."""
     return tuple(sorted({f.since_first for f in features_of(config, entity).values() if f.since_first is not None}))
+
+
+def reads_sessions(config: Config, entity: str) -> bool:
+    """Whether a feature of an entity looks at sessions: only users have any."""
+    times = (*last_events(config, entity), *first_events(config, entity))
+    named = {measure.event for measure in measures(config, entity)} | {one.event for one in latests(config, entity)}
+    return config.sessions is not None and entity == "user" and SESSION in {*named, *times}
 
 
 def attribute_columns(config: Config, entity: str) -> schemas.Columns:

@@ -20,9 +20,11 @@ from pipeline.config import Config
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
+from pipeline.steps.build_sessions import build_sessions
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import RawLines, clean_logs
 from tests.steps.rows import FIRST, at, toy_config
+from tests.steps.session_reference import session_config
 
 EVENTS, TASKS = 24_000, 32
 DAY = FIRST.replace(day=2)
@@ -192,6 +194,13 @@ def test_cleaning_a_fifth_of_one_user_and_a_fifth_without_an_id(busy: Busy) -> N
 def events_before(busy: Busy) -> DataFrame:
     """Ids of earlier days: a few."""
     return busy.spark.range(100).selectExpr("concat('before', id) AS event_id")
+
+
+def test_sessions_of_a_fifth_of_one_user(busy: Busy) -> None:
+    rows, config = events(busy), session_config()
+    earlier = busy.keep("sessions", build_sessions(config, FIRST, rows, None))
+    made = build_sessions(config, DAY, rows, earlier)
+    assert busy.uneven("sessions", lambda: run(made)) == {}
 
 
 def test_what_is_brought_together_by_user_alone_is_found(busy: Busy) -> None:

@@ -29,8 +29,9 @@ from pipeline.steps.clean_logs.rules import RULES as RULES
 from pipeline.steps.clean_logs.rules import TEXT, VALUE, Context, verdict
 from pipeline.steps.instants import day_start, local_day, shifted
 
-KEPT, DUPLICATE, BLANK, HEADER, COMMENT = "kept", "duplicate", "blank", "header", "comment"
-NO_ROWS = (BLANK, HEADER, COMMENT)
+KEPT, DUPLICATE = "kept", "duplicate"
+BLANK, HEADER, COMMENT, NOT_BEFORE = "blank", "header", "comment", "not_before"
+NO_ROWS = (BLANK, HEADER, COMMENT, NOT_BEFORE)
 """Lines that are none of a source's rows: they are counted apart."""
 NOT_REJECTED = (KEPT, DUPLICATE, *NO_ROWS)
 
@@ -103,6 +104,9 @@ def _judge(
     """Each line with its `fate`, its `detail` and the columns of its source; the bytes only where it is rejected."""
     source = config.sources[name]
     lines = _of_the_day(config, day, source, raw, _valued(config, day, source, raw, pii_key))
+    if source.not_before is not None:
+        old = local_day(F.col("event_time"), config.product.zone) < F.lit(source.not_before)
+        lines = lines.withColumn("fate", F.coalesce("fate", F.when(old, F.lit(NOT_BEFORE))))
     if rooms is not None:
         known = rooms.drop("item_id").withColumnRenamed("room_id", f"{VALUE}room_id")
         lines = lines.join(F.broadcast(known), on=f"{VALUE}room_id", how="left")  # some days of broadcasts: small

@@ -39,12 +39,21 @@ class RawLines:
 def raw_lines(spark: SparkSession, paths: Sequence[str], source: Source) -> RawLines:
     """The lines of raw files, bytes untouched (a carriage return at the end belongs to the line; a byte
     order mark at the beginning belongs to the file and is taken off)."""
+    if not paths:
+        return RawLines(_no_lines(spark, source))
     if source.format == "parquet":
         return RawLines(parquet_rows(spark, paths))
     _java_name(spark, source.encoding)
     text = spark.read.option("lineSep", "\n").text(list(paths))
     table = text.select(F.col("value").cast("binary").alias("line"), F.col("_metadata.file_path").alias("source_file"))
     return RawLines(table, _header(spark, paths, source) if source.format == "csv" and source.header else None)
+
+
+def _no_lines(spark: SparkSession, source: Source) -> DataFrame:
+    """Where no file is left to read; of Parquet with the columns that are asked for."""
+    asked = {name.lower(): name for name in _asked(source)}.values()  # Spark does not tell `a` from `A`
+    row = f", row struct<{', '.join(f'`{name}`: string' for name in asked)}>" if source.format == "parquet" else ""
+    return spark.createDataFrame([], f"line binary, source_file string{row}")
 
 
 def _header(spark: SparkSession, paths: Sequence[str], source: Source) -> str | None:
@@ -96,7 +105,7 @@ def field_names(source: Source, raw: RawLines) -> list[str]:
     """
     named = sorted({column.source for column in source.columns.values() if column.source is not None})
     if source.format == "json":
-        return sorted({*named, *_mentioned(source)})
+        return _asked(source)
     if source.fields is None and source.header and raw.header is None and source.format == "csv":
         return named  # there is no line that could be taken apart
     if source.format == "parquet":
@@ -116,6 +125,12 @@ def field_names(source: Source, raw: RawLines) -> list[str]:
             "a `default`"
         )
     return fields
+
+
+def _asked(source: Source) -> list[str]:
+    """What the columns take from a line, or may take."""
+    named = {column.source for column in source.columns.values() if column.source is not None}
+    return sorted({*named, *_mentioned(source)})
 
 
 def _mentioned(source: Source) -> set[str]:
