@@ -8,7 +8,6 @@ raw -> clean_table -> rows of each split, quarantine
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from pyspark.sql import functions as F
 
@@ -24,6 +23,7 @@ from pipeline.raw_table import ALL, checked_pairs, pairs_of, table_files
 from pipeline.road import DATA_STEPS
 from pipeline.road.clean import check_accounting
 from pipeline.road.shared import CLOCKS
+from pipeline.road.vocab import FORGOTTEN, taken
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import KEPT, raw_lines
@@ -138,13 +138,13 @@ CLEAN = Step(
 
 def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     seen = tables.expect("train")
-    values = partial(vocabulary_values, config, events=seen, attributes={})
-    return Output(
-        {
-            f"vocab/{column}": build_vocab(config, day, column, values(column), None)
-            for column in vocabulary_names(config)
-        }
-    )
+    made, kept = {}, {}
+    for column in vocabulary_names(config):
+        kept[column] = taken(tables, column, day)
+        forgotten = {int(id_): first for id_, first in kept[column].items()}
+        values = vocabulary_values(config, column, seen, {})
+        made[f"vocab/{column}"] = build_vocab(config, day, column, values, None, forgotten)
+    return Output(made, {FORGOTTEN: {column: ids for column, ids in kept.items() if ids}})
 
 
 VOCAB = Step(

@@ -31,7 +31,7 @@ def job(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_there_is_a_job_for_each_stop_of_the_road() -> None:
     named = {"simulate_logs", "clean_logs", "build_daily", "build_profiles", "build_vocab", "build_examples"}
     named |= {"build_statistics", "train", "recommend", "day", "run", "check_config", "show", "report"}
-    assert named | {"compact", "dist", "explain"} == set(JOBS)
+    assert named | {"compact", "dist", "explain", "forget"} == set(JOBS)
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -14,6 +14,9 @@ from pipeline.raw import Outside
 from pipeline.runner import Input, Output, Step, Tables
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 
+FORGOTTEN = "forgotten"
+"""What the manifest of a snapshot says besides: vocabulary -> id -> first_dt."""
+
 
 def _vocab_reads(config: Config, day: Day) -> Mapping[str, Input]:
     earlier = tuple(days_between(add_days(day, -1), add_days(day, -1), config.product.first_day))
@@ -28,11 +31,19 @@ def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     said: dict[str, DataFrame] = {
         entity: tables.expect(f"attributes_{entity}") for entity in config.datasets.attributes
     }
-    made = {}
+    made, kept = {}, {}
     for column in vocabulary_names(config):
         values = vocabulary_values(config, column, tables.expect("events"), said)
-        made[f"vocab/{column}"] = build_vocab(config, day, column, values, tables.table(f"vocab_{column}"))
-    return Output(made)
+        kept[column] = taken(tables, column, day)
+        forgotten = {int(id_): first for id_, first in kept[column].items()}
+        made[f"vocab/{column}"] = build_vocab(config, day, column, values, tables.table(f"vocab_{column}"), forgotten)
+    return Output(made, {FORGOTTEN: {column: ids for column, ids in kept.items() if ids}})
+
+
+def taken(tables: Tables, column: str, day: Day) -> Mapping[str, str]:
+    """Ids, with their first_dt, of who was forgotten out of the published snapshot of the day: they stay taken when the
+    day is built again."""
+    return tables.standing(vocabulary(column), day).get(FORGOTTEN, {}).get(column, {})
 
 
 def _vocab_settings(config: Config) -> dict[str, int]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from pipeline.config import Config, Vocabulary
 from pipeline.days import Day
 from pipeline.features import FIRST_ID, attribute_vocabularies
-from pipeline.schemas import VOCABULARY
+from pipeline.schemas import TOMBSTONE, VOCABULARY, ddl
 
 
 def vocabulary_values(config: Config, column: str, events: DataFrame, attributes: dict[str, DataFrame]) -> DataFrame:
@@ -23,20 +27,51 @@ def vocabulary_values(config: Config, column: str, events: DataFrame, attributes
     return _values(events, column)
 
 
-def build_vocab(config: Config, day: Day, column: str, values: DataFrame, previous: DataFrame | None) -> DataFrame:
+def build_vocab(
+    config: Config,
+    day: Day,
+    column: str,
+    values: DataFrame,
+    previous: DataFrame | None,
+    forgotten: Mapping[int, str] = MappingProxyType({}),
+) -> DataFrame:
     """The snapshot of `day`: columns of schemas.VOCABULARY, a row for every value seen so far.
 
     `values` are those of the day, `previous` is the snapshot of the day before. Old ids stay; values whose count
     reaches min_count get the next ones, by count (most first), then by UTF-8 bytes. `first_dt` is the day that gave the
     id: the rows with first_dt <= D are the ids of snapshot D, whatever later day they are read from. Below min_count
     both are null.
+
+    `forgotten` are the ids, with their first_dt, whose values were taken out of the snapshot of this day or of one
+    before: nobody else gets them.
     """
     least = config.vocabularies.get(column, Vocabulary()).min_count
     counted = _counted(values, previous)
     fresh = F.col("id").isNull() & (F.col("count") >= least)
-    numbered = _numbered(counted.where(fresh), previous)
+    numbered = _numbered(counted.where(fresh), previous, forgotten)
     appended = numbered.select("value", "id", "count", F.lit(day).alias("first_dt"))
-    return counted.where(~fresh).unionByName(appended).select(*VOCABULARY)
+    made = counted.where(~fresh).unionByName(appended)
+    if forgotten:
+        made = made.unionByName(_tombstones(counted.where(fresh), previous, forgotten))
+    return made.select(*VOCABULARY)
+
+
+def _tombstones(fresh: DataFrame, previous: DataFrame | None, forgotten: Mapping[int, str]) -> DataFrame:
+    """A row for every forgotten id that the snapshot before has not, as far as ids are without a gap up to it."""
+    rows = [(f"{TOMBSTONE}{id_}", id_, 0, datetime.date.fromisoformat(day)) for id_, day in sorted(forgotten.items())]
+    stones = fresh.sparkSession.createDataFrame(rows, ddl(VOCABULARY)).crossJoin(_old(fresh, previous))
+    place = F.row_number().over(Window.orderBy("id"))  # a handful
+    placed = stones.where(F.col("id") >= F.col("_old") + FIRST_ID).withColumn("_place", place)
+    placed = placed.crossJoin(fresh.agg(F.count("*").alias("_new")))
+    reached = F.col("id") < F.col("_old") + F.col("_new") + F.col("_place") + FIRST_ID
+    return placed.where(reached).select(*VOCABULARY)
+
+
+def _old(fresh: DataFrame, previous: DataFrame | None) -> DataFrame:
+    """One row, `_old`: how many ids there are already."""
+    if previous is None:
+        return fresh.sparkSession.createDataFrame([(0,)], "_old bigint")
+    return previous.agg(F.count("id").alias("_old"))
 
 
 def _values(table: DataFrame, column: str) -> DataFrame:
@@ -60,8 +95,9 @@ def _null(name: str) -> Column:
     return F.lit(None).cast(VOCABULARY[name]).alias(name)
 
 
-def _numbered(fresh: DataFrame, previous: DataFrame | None) -> DataFrame:
-    """Ids in global order without bringing values together: where each count begins, plus the place within it.
+def _numbered(fresh: DataFrame, previous: DataFrame | None, forgotten: Mapping[int, str]) -> DataFrame:
+    """Ids in global order without bringing values together: where each count begins, plus the place within it, leaving
+    out what is forgotten.
 
     Only the table of counts (how many values have that count) lies in one task. Ids are dense, so the number of old
     values says where the next begins. Bounds of a range partitioning come from a sample; these do not.
@@ -73,6 +109,11 @@ def _numbered(fresh: DataFrame, previous: DataFrame | None) -> DataFrame:
     placed = fresh.select("value", "count", place.alias("_place")).join(begins, on="count", how="inner")
     number = F.col("_begin") + F.col("_place") + FIRST_ID - 1
     if previous is not None:
-        placed = placed.crossJoin(previous.agg(F.count("id").alias("_old")))
+        placed = placed.crossJoin(_old(fresh, previous))
         number = number + F.col("_old")
+    if forgotten:
+        later = F.array(*[F.lit(id_).cast("bigint") for id_ in sorted(forgotten)])
+        if previous is not None:
+            later = F.filter(later, lambda id_: id_ >= F.col("_old") + FIRST_ID)
+        number = F.aggregate(later, number.cast("bigint"), lambda n, id_: n + F.when(n >= id_, 1).otherwise(0))
     return placed.select("value", number.cast("int").alias("id"), "count")

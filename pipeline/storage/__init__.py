@@ -1,5 +1,7 @@
 """The one door to bytes, and the manifest that makes a folder of files a dataset."""
 
+from pipeline.storage.compressed import Drain as Drain
+from pipeline.storage.compressed import compressed as compressed
 from pipeline.storage.compressed import decompressed as decompressed
 from pipeline.storage.compressed import refuse_unread as refuse_unread
 from pipeline.storage.files import Files as Files
