@@ -57,6 +57,10 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
 
 
 def _steps(config: Config) -> Sequence[str]:
+    from pipeline.table_road import OWN_STEPS
+
+    if config.product.base is not None:
+        return OWN_STEPS
     return tuple(STEPS) if config.table is None else ("clean_logs", "build_vocab", "build_examples")
 
 

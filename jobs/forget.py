@@ -3,7 +3,7 @@
 Prints what is taken out, by dataset and day and by raw file; with --dry-run only what would be. Interrupted, the same
 command goes on; until then no other job of the product runs. Let none run meanwhile: superseded files go at once. With
 --models every model that knows him is published again without him, and removed; without, the job ends with 3 while
-there is such a model.
+there is such a model. A product with a base has only its own taken care of: type it for the base too, first.
 """
 
 from __future__ import annotations

@@ -289,7 +289,9 @@ class Runner:
             reason = "has other columns than the config asks for now" if has_manifest(folder) else "is not there yet"
             lines.append(f"{name}/dt={missing_day}, which {reason}")
         first = min(self._first_gap(dataset, missing_day) for (_, missing_day), dataset in missing.items())
-        command = self.config.command("backfill", FROM=first, TO=day)
+        of_base = any(self.warehouse.owner(name) != self.warehouse.product for name, _ in missing)
+        config = self.config.base if of_base else self.config
+        command = config.command("backfill", FROM=first, TO=day)
         return f"{step.name} needs {'; '.join(lines)}. Build it first: {command}"
 
     def _first_gap(self, dataset: Dataset, last: Day) -> Day:

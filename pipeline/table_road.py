@@ -182,12 +182,16 @@ ENCODE = Step(
     _encode_reads, lambda config: tuple(split_examples(config, split) for split in _names(config)), _encode,
 )  # fmt: skip
 
+OWN_STEPS = ("build_examples", "build_statistics", "recommend")
+"""What a product with a base does itself."""
 TABLE_STEPS = (CLEAN, VOCAB, ENCODE)
 """What the data of a table takes, in order; training follows."""
 
 
 def data_steps(config: Config) -> tuple[Step, ...]:
-    """The steps of a product's data, whichever kind it is."""
+    """The steps of a product's data, whichever kind it is; a product with a base leaves the others to that."""
+    if config.product.base is not None:
+        return tuple(step for step in DATA_STEPS if step.name in OWN_STEPS)
     return DATA_STEPS if config.table is None else TABLE_STEPS
 
 
@@ -196,7 +200,11 @@ def step_named(config: Config, name: str) -> Step:
     from pipeline import road
 
     if config.table is None:
-        return getattr(road, name)
+        found: Step = getattr(road, name)
+        if config.product.base is not None and found.name not in OWN_STEPS:
+            command = config.base.command("backfill", FROM=config.product.first_day, TO="...", STEP=found.name)
+            raise ConfigError(f"{found.name} is done for the base, {config.product.base!r}, alone: {command}")
+        return found
     known = {"CLEAN": CLEAN, "VOCAB": VOCAB, "EXAMPLES": ENCODE}
     if name not in known:
         step: Step = getattr(road, name)

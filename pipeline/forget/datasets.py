@@ -119,7 +119,7 @@ class Datasets:
     def _his_events(self) -> DataFrame | None:
         """The ids of his events and examples, as `value`; few, and asked for by every day of statistics."""
         found = []
-        for name in self.names():
+        for name in sorted({*self.names(), "events"}):
             column = {"events": "event_id", "examples": "example_id"}.get(name.partition("/")[0])
             for columns, days in self._alike(name) if column is not None else ():
                 owners = [F.col(one).cast("string") for one in self._person.columns if one in columns]

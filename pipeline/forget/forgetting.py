@@ -83,7 +83,9 @@ class Forgetting:
                 "same command with that user's id"
             )
         raw = RawLogs(config, self._warehouse, spark)
-        self._deliveries = [one for one in raw_files.deliveries(config, raw, self._person) if one.paths]
+        own = config.product.base is None  # else the raw files are the base's, and so is forgetting there
+        found = raw_files.deliveries(config, raw, self._person) if own else ()
+        self._deliveries = [one for one in found if one.paths]
         self._datasets = Datasets(config, spark, self._person, self._headers())
 
     def dry_run(self) -> Forgotten:

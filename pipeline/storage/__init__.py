@@ -23,4 +23,5 @@ from pipeline.storage.manifest import write_manifest as write_manifest
 from pipeline.storage.versions import MOST_VERSIONS as MOST_VERSIONS
 from pipeline.storage.versions import published_versions as published_versions
 from pipeline.storage.versions import serving_version as serving_version
+from pipeline.storage.warehouse import OF_THE_BASE as OF_THE_BASE
 from pipeline.storage.warehouse import Warehouse as Warehouse

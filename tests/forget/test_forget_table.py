@@ -67,8 +67,8 @@ def test_rows_models_and_all_that_knows_him(spark: SparkSession, config: Config)
     assert sorted(path.name for path in root.glob(f"{models}/*")) == ["2026010102"]
     new = load_artifact(warehouse.path(models, "2026010102"))
     assert new.vocabularies["user"].values[his_id - 3] == f"{TOMBSTONE}{his_id}"
-    rows = {name: column[others] for name, column in golden.encoded.items()}
-    np.testing.assert_array_equal(new.score_ids(rows), golden.probability[others])
+    theirs = {name: column[others] for name, column in golden.encoded.items()}
+    np.testing.assert_array_equal(new.score_ids(theirs), golden.probability[others])
     his = {name: column[~others] for name, column in golden.encoded.items()}
     as_stranger = {**his, "context_user": np.full_like(his["context_user"], 2)}
     np.testing.assert_array_equal(new.score_ids(his), new.score_ids(as_stranger))
