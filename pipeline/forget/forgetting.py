@@ -10,7 +10,8 @@
 Sums that are not split by user keep what he did: what is counted of an item, a day or a group names nobody. A line of
 his that is delivered after that is a new event of a new user, with another id; so is one that is delivered again, for
 nothing remembers that it came before. A day that is built again later is built from lines without his, so its sums
-lack him too; his ids stay taken.
+lack him too; his ids stay taken. Only the vocabularies of a day under a newer one are then refused (pipeline.runner):
+without him others of that day came in another order, and would get other ids.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def datasets(config: Config) -> dict[tuple[str, Day], list[Row]]:
     for manifest in sorted(Path(warehouse.path()).rglob("_MANIFEST.json")):
         folder = str(manifest.parent)
         name, _, day = folder.removeprefix(warehouse.path("")).rpartition("/dt=")
-        if day and has_manifest(folder) and not name.startswith("raw"):
+        if name and has_manifest(folder) and not name.startswith("raw"):
             rows = [row for path in data_files(folder) for row in pq.ParquetFile(path).read().to_pylist()]
             found[name, datetime.date.fromisoformat(day)] = rows
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_rows_models_and_all_that_knows_him(spark: SparkSession, config: Config)
     assert done.models == [version], "a model is only told"
     after = datasets(config)
     for (name, day), rows in before.items():
-        kept = [row for row in rows if HIM not in row.values() and f"{HIM}" not in str(row.get("line", b""))]
+        kept = [row for row in rows if HIM not in row.values() and not re.search(rb"u3(?!0)", row.get("line", b""))]
         if name != "vocab/user":
             assert Counter(map(str, after[name, day])) == Counter(map(str, kept)), name
     assert len(after["quarantine", DAY]) == 4 and len(before["quarantine", DAY]) == 12
