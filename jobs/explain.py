@@ -56,6 +56,10 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
 
 
 def _steps(config: Config) -> Sequence[str]:
+    from pipeline.table_road import OWN_STEPS
+
+    if config.product.base is not None:
+        return OWN_STEPS
     if config.table is not None:
         return ("clean_logs", "build_vocab", "build_examples")
     return tuple(name for name in STEPS if name != "build_sessions" or config.sessions is not None)

@@ -13,8 +13,9 @@ from pyspark.sql import SparkSession
 from pipeline.config import Config
 from pipeline.days import Day, parse_day
 from pipeline.errors import ConfigError, MissingInput
+from pipeline.forget.journal import refuse_unfinished
 from pipeline.road import RECOMMEND
-from pipeline.runner import BYTES_PER_FILE, Dataset
+from pipeline.runner import BYTES_PER_FILE, Dataset, Step
 from pipeline.session import ROW_GROUP_ROWS
 from pipeline.storage import Manifest, Warehouse, data_files, files_at, has_manifest, read_manifest
 from pipeline.table_road import data_steps
@@ -37,10 +38,14 @@ class Compaction:
         return self.before.run == self.after.run
 
 
+def steps_of(config: Config) -> tuple[Step, ...]:
+    """Every step of the product that publishes days."""
+    return data_steps(config) if config.table is not None else (*data_steps(config), RECOMMEND)
+
+
 def datasets(config: Config) -> dict[str, Dataset]:
     """Every dataset of days that the product's steps publish, by name."""
-    lists = () if config.table is not None else (RECOMMEND,)
-    return {dataset.name: dataset for step in (*data_steps(config), *lists) for dataset in step.writes(config)}
+    return {dataset.name: dataset for step in steps_of(config) for dataset in step.writes(config)}
 
 
 def compact(config: Config, spark: SparkSession, name: str, day: Day, target_bytes: int = BYTES_PER_FILE) -> Compaction:
@@ -50,6 +55,7 @@ def compact(config: Config, spark: SparkSession, name: str, day: Day, target_byt
     belongs to another product or was published anew meanwhile, DamagedData when its rows are not what it says.
     """
     warehouse = Warehouse.of(config)
+    refuse_unfinished(warehouse)
     dataset = _dataset(config, name)
     folder = warehouse.folder(name, day)
     if not has_manifest(folder):
@@ -59,7 +65,7 @@ def compact(config: Config, spark: SparkSession, name: str, day: Day, target_byt
     files = -(-sum(entry.bytes for entry in manifest.files) // target_bytes) or 1
     if len(manifest.files) <= files and _largest_row_group(folder) <= ROW_GROUP_ROWS:
         return Compaction(manifest, manifest)
-    publication = _publication(manifest, dataset.key, files)
+    publication = replace(published_as(manifest, dataset.key, files), replaces=manifest)
     return Compaction(manifest, publish(warehouse, read_table(spark, folder, dict(manifest.schema)), publication))
 
 
@@ -69,12 +75,12 @@ def has_small_files(manifest: Manifest) -> bool:
     return count > 1 and sum(entry.bytes for entry in manifest.files) < SMALL_BYTES * count
 
 
-def _publication(manifest: Manifest, key_columns: tuple[str, ...], files: int) -> Publication:
-    """All that the manifest says, but for the files."""
+def published_as(manifest: Manifest, key_columns: tuple[str, ...], files: int) -> Publication:
+    """All that the manifest says, but for the files: the day's place on the road stays."""
     empty = Publication(manifest.dataset, parse_day(manifest.dt), dict(manifest.schema), key_columns, files)
     return replace(
         empty, origin=manifest.origin, inputs=manifest.inputs, key=manifest.key, config_hash=manifest.config_hash,
-        code_version=manifest.code_version, extra=manifest.extra, replaces=manifest,
+        code_version=manifest.code_version, extra=manifest.extra,
     )  # fmt: skip
 
 

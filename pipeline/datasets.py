@@ -40,12 +40,12 @@ def attributes(config: Config, entity: str) -> Dataset:
 
 def daily(config: Config, entity: str) -> Dataset:
     """Exact sums by (id, key, event day)."""
-    return Dataset(f"daily/{entity}", daily_columns(config, entity), ("id", "key", "event_day"))
+    return Dataset(f"daily/{entity}", daily_columns(config.base, entity), ("id", "key", "event_day"))
 
 
 def profiles(config: Config, entity: str) -> Dataset:
     """What was known at the end of the day."""
-    return Dataset(f"profiles/{entity}", profile_columns(config, entity), ("id",))
+    return Dataset(f"profiles/{entity}", profile_columns(config.base, entity), ("id",))
 
 
 def vocabulary(column: str) -> Dataset:

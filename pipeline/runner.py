@@ -20,13 +20,14 @@ from pyspark.sql import functions as F
 from pipeline.config import Column, Config
 from pipeline.days import Day, days_between
 from pipeline.errors import ConfigError, DamagedData, MissingInput, Refused
+from pipeline.forget.journal import refuse_unfinished
 from pipeline.provenance import code_version, source_hash
 from pipeline.raw import Outside, RawLogs
 from pipeline.schema_changes import changes_told, column_changes
 from pipeline.schemas import Columns
 from pipeline.steps.check_features import check_features, check_sql
 from pipeline.steps.clean_logs import default_of
-from pipeline.storage import Manifest, Warehouse, data_files, digest_of, has_manifest, read_manifest
+from pipeline.storage import Manifest, Warehouse, data_files, digest_of, has_manifest, read_manifest, write_manifest
 from pipeline.tables import Publication, content_digest, publish, read_table
 
 BYTES_PER_FILE = 256 << 20
@@ -104,6 +105,11 @@ class Tables:
         folders = [] if chosen is None else [self._warehouse.folder(chosen.dataset.name, day) for day in chosen.days]
         return [read_manifest(folder).extra for folder in folders]
 
+    def standing(self, dataset: Dataset, day: Day) -> Mapping[str, Any]:
+        """What the manifest says besides of the day that is to be replaced; nothing where none is published."""
+        folder = self._warehouse.folder(dataset.name, day)
+        return read_manifest(folder).extra if has_manifest(folder) else {}
+
     def _day(self, dataset: Dataset, day: Day, day_column: str | None) -> DataFrame:
         folder = self._warehouse.folder(dataset.name, day)
         absent = dataset.absent(read_manifest(folder)) if dataset.grows else {}
@@ -134,6 +140,17 @@ class Step:
     """Whether its check looks at what it published for the days before: they come first."""
     append_only: bool = False
     """Later days build on it: an older day is not built again under a newer one."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a step reads on a day as it lies there now, and the key that follows from it."""
+
+    inputs: Mapping[str, Input]
+    found: Sequence[Manifest]
+    outside: Sequence[Outside]
+    sources: list[dict[str, str]]
+    key: str
 
 
 @dataclass(frozen=True)
@@ -180,8 +197,25 @@ class Runner:
 
     def _do(self, step: Step, day: Day) -> Outcome:
         start, outputs = time.monotonic(), step.writes(self.config)
+        refuse_unfinished(self.warehouse)
         if not outputs:
             return Outcome(step.name, day, True, 0.0, {})
+        read = self._read(step, day)
+        if published := self._unchanged(outputs, day, read.key):
+            return Outcome(step.name, day, True, time.monotonic() - start, published)
+        output = self._apply(step, day, read.inputs, read.outside)
+        if step.append_only:
+            self._refuse_older(outputs, day, output)
+        bytes_ = sum(entry.bytes for manifest in read.found for entry in manifest.files)
+        bytes_ += sum(thing.bytes for thing in read.outside)
+        common = Publication(
+            "", day, {}, (), files=-(-bytes_ // BYTES_PER_FILE) or 1, origin=_origin(read.found, read.outside),
+            inputs=tuple(read.sources), key=read.key,
+        )  # fmt: skip
+        manifests = self._publish(step, day, output, common)
+        return Outcome(step.name, day, False, time.monotonic() - start, manifests)
+
+    def _read(self, step: Step, day: Day) -> Read:
         inputs = step.reads(self.config, day)
         found = self._found(step, day, inputs)
         outside = step.outside(self.config, day, self._raw)
@@ -189,28 +223,28 @@ class Runner:
             *(_source(manifest, dataset) for manifest, dataset in found),
             *({"path": thing.name, "digest": thing.digest} for thing in outside),
         ]
-        key = self._key(step, sources)
-        if published := self._unchanged(outputs, day, key):
-            return Outcome(step.name, day, True, time.monotonic() - start, published)
-        output = self._apply(step, day, inputs, outside)
-        if step.append_only:
-            self._refuse_older(outputs, day, output)
-        read = [manifest for manifest, _ in found]
-        bytes_ = sum(entry.bytes for manifest in read for entry in manifest.files) + sum(o.bytes for o in outside)
-        common = Publication(
-            "", day, {}, (), files=-(-bytes_ // BYTES_PER_FILE) or 1, origin=_origin(read, outside),
-            inputs=tuple(sources), key=key,
-        )  # fmt: skip
-        manifests = self._publish(step, day, output, common)
-        return Outcome(step.name, day, False, time.monotonic() - start, manifests)
+        return Read(inputs, [manifest for manifest, _ in found], outside, sources, self._key(step, sources))
+
+    def is_current(self, step: Step, day: Day) -> bool:
+        """Whether the step would be skipped for the day."""
+        try:
+            return self._unchanged(step.writes(self.config), day, self._read(step, day).key) is not None
+        except (MissingInput, Refused, DamagedData):
+            return False
+
+    def sign_again(self, step: Step, day: Day) -> None:
+        """Give what the step has published for the day the key that it has now: it would not make anything else of it,
+        although what it reads has changed."""
+        read = self._read(step, day)
+        for dataset in step.writes(self.config):
+            folder = self.warehouse.folder(dataset.name, day)
+            write_manifest(folder, replace(read_manifest(folder), inputs=tuple(read.sources), key=read.key))
 
     def plan(self, step: Step, day: Day) -> Plan:
         """What the step would do for the day, as tables that nothing has computed."""
         self._refuse_before_first(day)
-        inputs = step.reads(self.config, day)
-        found = self._found(step, day, inputs)
-        outside = step.outside(self.config, day, self._raw)
-        return Plan([manifest for manifest, _ in found], outside, self._apply(step, day, inputs, outside))
+        read = self._read(step, day)
+        return Plan(read.found, read.outside, self._apply(step, day, read.inputs, read.outside))
 
     def _apply(self, step: Step, day: Day, inputs: Mapping[str, Input], outside: Sequence[Outside]) -> Output:
         return step.apply(self.config, day, Tables(self.spark, self.warehouse, inputs), outside)
@@ -261,7 +295,9 @@ class Runner:
             reason = "has other columns than the config asks for now" if has_manifest(folder) else "is not there yet"
             lines.append(f"{name}/dt={missing_day}, which {reason}")
         first = min(self._first_gap(dataset, missing_day) for (_, missing_day), dataset in missing.items())
-        command = self.config.command("backfill", FROM=first, TO=day)
+        of_base = any(self.warehouse.owner(name) != self.warehouse.product for name, _ in missing)
+        config = self.config.base if of_base else self.config
+        command = config.command("backfill", FROM=first, TO=day)
         return f"{step.name} needs {'; '.join(lines)}. Build it first: {command}"
 
     def _first_gap(self, dataset: Dataset, last: Day) -> Day:

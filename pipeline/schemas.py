@@ -59,12 +59,16 @@ SESSIONS: Columns = {  # key: session_id; `available_at` is null while the sessi
     "bot_available_at": "timestamp",
 }
 
-VOCABULARY: Columns = {  # key: value; id is null below min_count
+VOCABULARY: Columns = {  # key: value; id is null below min_count; of who was forgotten the value is a tombstone
     "value": "string",
     "id": "int",
     "count": "bigint",
     "first_dt": "date",
 }
+
+TOMBSTONE = " forgotten "
+"""How the value begins that stands in a vocabulary for one that was forgotten, its id behind: an id stays taken. No
+value of the logs begins with a space, for cleaning takes spaces away."""
 
 EXAMPLES: Columns = {  # key: example_id (the event_id of the exposure)
     "example_id": "string",

@@ -23,6 +23,7 @@ from pipeline.raw_table import ALL, checked_pairs, pairs_of, table_files
 from pipeline.road import DATA_STEPS
 from pipeline.road.clean import check_accounting
 from pipeline.road.shared import CLOCKS
+from pipeline.road.vocab import FORGOTTEN, taken
 from pipeline.runner import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_sessions import declared_sessions
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
@@ -137,8 +138,10 @@ CLEAN = Step(
 
 
 def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
-    made = build_vocab(config, day, vocabulary_values(config, tables.expect("train"), {}), {})
-    return Output({f"vocab/{name}": table for name, table in made.tables.items()}, release=made.release)
+    forgotten = taken(tables, vocabulary_names(config), day)
+    made = build_vocab(config, day, vocabulary_values(config, tables.expect("train"), {}), {}, forgotten)
+    found = {f"vocab/{name}": table for name, table in made.tables.items()}
+    return Output(found, {FORGOTTEN: forgotten}, release=made.release)
 
 
 VOCAB = Step(
@@ -176,12 +179,16 @@ ENCODE = Step(
     _encode_reads, lambda config: tuple(split_examples(config, split) for split in _names(config)), _encode,
 )  # fmt: skip
 
+OWN_STEPS = ("build_examples", "build_statistics", "recommend")
+"""What a product with a base does itself."""
 TABLE_STEPS = (CLEAN, VOCAB, ENCODE)
 """What the data of a table takes, in order; training follows."""
 
 
 def data_steps(config: Config) -> tuple[Step, ...]:
-    """The steps of a product's data, whichever kind it is: those that write something of it."""
+    """The steps of a product's data, whichever kind it is: those that write something of it, and no base does."""
+    if config.product.base is not None:
+        return tuple(step for step in DATA_STEPS if step.name in OWN_STEPS)
     steps = DATA_STEPS if config.table is None else TABLE_STEPS
     return tuple(step for step in steps if step.writes(config))
 
@@ -193,7 +200,11 @@ def step_named(config: Config, name: str) -> Step:
     if config.table is None:
         if name == "SESSIONS":
             declared_sessions(config)
-        return getattr(road, name)
+        found: Step = getattr(road, name)
+        if config.product.base is not None and found.name not in OWN_STEPS:
+            command = config.base.command("backfill", FROM=config.product.first_day, TO="...", STEP=found.name)
+            raise ConfigError(f"{found.name} is done for the base, {config.product.base!r}, alone: {command}")
+        return found
     known = {"CLEAN": CLEAN, "VOCAB": VOCAB, "EXAMPLES": ENCODE}
     if name not in known:
         step: Step = getattr(road, name)

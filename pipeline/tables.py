@@ -68,6 +68,10 @@ def publish(warehouse: Warehouse, table: DataFrame, publication: Publication) ->
     it only replaces a version, DamagedData when its rows are others, Refused when another one has come meanwhile.
     """
     folder = warehouse.folder(publication.dataset, publication.day)
+    if warehouse.owner(publication.dataset) != warehouse.product:
+        raise Refused(
+            f"{publication.dataset} is the base's, product {warehouse.base!r}; {warehouse.product!r} reads it"
+        )
     refuse_foreign(folder, warehouse.product)
     run = uuid.uuid4().hex[:12]
     _write(_conform(table, publication), f"{folder}/data-{run}", publication)

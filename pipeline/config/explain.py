@@ -41,6 +41,8 @@ def explain(config: Config) -> str:
 def _product(config: Config) -> Iterator[str]:
     product = config.product
     yield f"Datasets lie in {product.warehouse}/{product.name}/<dataset>/dt=<day>/."
+    if product.base is not None:
+        yield f"Events, sums, profiles and vocabularies are those of {product.base!r}, which are read, never written."
     if config.table is not None:
         yield f"It is a table of rows without a clock; its one day is {product.first_day}."
         return

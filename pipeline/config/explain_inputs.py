@@ -37,7 +37,7 @@ def inputs(config: Config) -> Iterator[str]:
     yield ""
     yield f"Ids below {FIRST_ID} mean padding, null and unknown. A value gets an id once it was seen so often:"
     for name in vocabulary_names(config):
-        yield f"{INDENT}{name} {config.vocabularies.get(name, Vocabulary()).min_count}"
+        yield f"{INDENT}{name} {config.base.vocabularies.get(name, Vocabulary()).min_count}"
 
 
 def _columns(spec: FeatureSpec) -> str:

@@ -21,19 +21,59 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
     Raises ConfigError with every fault, each with its path in the file.
     """
+    tables, overrides = _read(path), list(overrides)
+    if base := _base_of(tables):
+        return _load_derived(Path(path), tables, base, overrides)
+    for override in overrides:
+        _override(tables, override)
+    config = parse_config(tables, str(path))
+    config._told_by = _told(path, overrides)
+    return config
+
+
+def _read(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config {path}: {error}. Give a product's TOML by --conf") from None
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
-    overrides = list(overrides)
+
+
+def _told(path: str | Path, overrides: list[str]) -> str:
+    return f"CONF={path}" + (f" SET={shlex.quote(' '.join(overrides))}" if overrides else "")
+
+
+def _base_of(tables: Mapping[str, Any]) -> str | None:
+    product = tables.get("product")
+    base = product.get("base") if isinstance(product, dict) else None
+    return base if isinstance(base, str) else None
+
+
+def _load_derived(path: Path, tables: dict[str, Any], name: str, overrides: list[str]) -> Config:
+    """A product with a base; an override of what the base says is one of the base's."""
+    from pipeline.config.base import TAKEN, TAKEN_OF_PRODUCT, refuse_what_the_base_lacks, with_base
+
+    of_base = [*(f"{section}." for section in TAKEN), *(f"product.{key}=" for key in TAKEN_OF_PRODUCT)]
+    theirs = [one for one in overrides if one.replace(" ", "").startswith(tuple(of_base))]
     for override in overrides:
-        _override(tables, override)
-    config = parse_config(tables, str(path))
-    config._told_by = f"CONF={path}" + (f" SET={shlex.quote(' '.join(overrides))}" if overrides else "")
+        if override not in theirs:
+            _override(tables, override)
+    place = path.with_name(f"{name}.toml")
+    base = load_config(place, theirs)
+    if base.product.name != name or base.product.base is not None or base.table is not None:
+        raise ConfigError(
+            f"$.product.base: {place} must be the TOML of the product {name!r}, of events and with no base itself; it "
+            f"is that of {base.product.name!r}"
+        )
+    base_tables = _read(place)
+    for override in theirs:
+        _override(base_tables, override)
+    config = parse_config(with_base(tables, base_tables, str(path)), str(path))
+    config._base, config._told_by = base, _told(path, overrides)
+    refuse_what_the_base_lacks(config, base, str(path))
     return config
 
 

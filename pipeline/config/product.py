@@ -24,6 +24,9 @@ class Product(Table):
     """Whose logs these are, and where its datasets lie."""
 
     name: Name
+    base: Name | None = None
+    """Another product, whose events, attributes, sums, profiles and vocabularies this one reads. Its TOML is
+    `<base>.toml` beside this one; sources, what is a clean event, the days and the warehouse are said there."""
     warehouse: str = "warehouse"
     day_zone: str = "UTC"
     first_day: datetime.date
@@ -73,6 +76,12 @@ class Config(Table):
     drift: Drift | None = None
     _told_by: str = PrivateAttr("")
     """`CONF=` and `SET=` as a person would type them."""
+    _base: Config | None = PrivateAttr(None)
+
+    @property
+    def base(self) -> Config:
+        """The config by which events, sums, profiles and vocabularies are made: the base's, or this one."""
+        return self if self._base is None else self._base
 
     def command(self, verb: str, **names: object) -> str:
         """What to type for this product: `make backfill FROM=2026-01-01 TO=2026-01-02 CONF=conf/live.toml`."""

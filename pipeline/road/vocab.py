@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pyspark.sql import DataFrame
 
@@ -13,6 +13,9 @@ from pipeline.features import vocabulary_names
 from pipeline.raw import Outside
 from pipeline.runner import Input, Output, Step, Tables
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
+
+FORGOTTEN = "forgotten"
+"""What the manifest of a snapshot says besides: vocabulary -> id -> first_dt."""
 
 
 def _vocab_reads(config: Config, day: Day) -> Mapping[str, Input]:
@@ -30,8 +33,17 @@ def _vocab(config: Config, day: Day, tables: Tables, outside: Sequence[Outside])
     }
     names = vocabulary_names(config)
     known = {name: table for name in names if (table := tables.table(f"vocab_{name}")) is not None}
-    made = build_vocab(config, day, vocabulary_values(config, tables.expect("events"), said), known)
-    return Output({f"vocab/{name}": table for name, table in made.tables.items()}, release=made.release)
+    forgotten = taken(tables, names, day)
+    made = build_vocab(config, day, vocabulary_values(config, tables.expect("events"), said), known, forgotten)
+    found = {f"vocab/{name}": table for name, table in made.tables.items()}
+    return Output(found, {FORGOTTEN: forgotten}, release=made.release)
+
+
+def taken(tables: Tables, names: Iterable[str], day: Day) -> dict[str, dict[str, str]]:
+    """By vocabulary the ids, with their first_dt, of who was forgotten out of the published snapshot of the day: they
+    stay taken when the day is built again."""
+    found = {name: tables.standing(vocabulary(name), day).get(FORGOTTEN, {}).get(name, {}) for name in names}
+    return {name: dict(ids) for name, ids in found.items() if ids}
 
 
 def _vocab_settings(config: Config) -> dict[str, int]:

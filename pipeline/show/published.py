@@ -87,6 +87,8 @@ class Published:
         there = self.days(dataset)
         folder = self.warehouse.folder(dataset, day)
         if not there:
-            command = self.config.command("backfill", FROM=self.config.product.first_day, TO=day)
+            of_base = self.warehouse.owner(dataset) != self.warehouse.product
+            config = self.config.base if of_base else self.config
+            command = config.command("backfill", FROM=self.config.product.first_day, TO=day)
             return f"{folder} is not published, nor is any other day of {dataset}. Build it first: {command}"
         return f"{folder} is not published; published days of {dataset} are {there[0]}..{there[-1]}: name one by --dt"

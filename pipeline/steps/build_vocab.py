@@ -5,9 +5,11 @@ All vocabularies of a day are built together: a value is a row (column, value), 
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from types import MappingProxyType
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
@@ -16,8 +18,9 @@ from pyspark.sql import functions as F
 from pipeline.config import Config, Vocabulary
 from pipeline.days import Day
 from pipeline.features import FIRST_ID, attribute_vocabularies, vocabulary_names
-from pipeline.schemas import VOCABULARY
+from pipeline.schemas import TOMBSTONE, VOCABULARY, ddl
 
+NOBODY: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 PLACE_BITS = 33
 """Of a row's number the lower bits are its place in its partition, those above are the partition's."""
 
@@ -47,19 +50,31 @@ def vocabulary_values(config: Config, events: DataFrame, attributes: Mapping[str
     return found
 
 
-def build_vocab(config: Config, day: Day, values: DataFrame, previous: Mapping[str, DataFrame]) -> BuildVocab:
+def build_vocab(
+    config: Config,
+    day: Day,
+    values: DataFrame,
+    previous: Mapping[str, DataFrame],
+    forgotten: Mapping[str, Mapping[str, str]] = NOBODY,
+) -> BuildVocab:
     """The snapshots of `day` of all vocabularies that the features need.
 
     `values` are those of the day, `previous` has each vocabulary's snapshot of the day before, if there is one. Old ids
     stay; values whose count reaches min_count get the next ones, by count (most first), then by UTF-8 bytes. `first_dt`
     is the day that gave the id: the rows with first_dt <= D are the ids of snapshot D, whatever later day they are read
     from. Below min_count both are null.
+
+    `forgotten` are, by vocabulary, the ids with their first_dt whose values were taken out of the snapshot of this day
+    or of one before: nobody else gets them, and a tombstone stands in their place.
     """
     counted = _counted(values, previous).persist(StorageLevel.MEMORY_AND_DISK)
     fresh = F.col("id").isNull() & (F.col("count") >= _least(config))
     ordered = _ordered(counted.where(fresh)).persist(StorageLevel.MEMORY_AND_DISK)
-    appended = _numbered(ordered, counted).withColumn("first_dt", F.lit(day))
+    old = counted.groupBy("column").agg(F.count("id").alias("_old"))
+    appended = _numbered(ordered, old, forgotten).withColumn("first_dt", F.lit(day))
     snapshot = counted.where(~fresh).unionByName(appended)
+    if forgotten:
+        snapshot = snapshot.unionByName(_tombstones(ordered, old, forgotten))
 
     def release() -> None:
         ordered.unpersist()
@@ -109,15 +124,35 @@ def _ordered(fresh: DataFrame) -> DataFrame:
     return placed.withColumn("_place", F.monotonically_increasing_id())
 
 
-def _numbered(ordered: DataFrame, counted: DataFrame) -> DataFrame:
+def _numbered(ordered: DataFrame, old: DataFrame, forgotten: Mapping[str, Mapping[str, str]]) -> DataFrame:
     """Dense ids, without bringing values together: of each partition only how many values of each vocabulary it holds
     lies in one task. Ids are dense, so the number of old ones says where the next begins."""
     part = F.shiftright("_place", PLACE_BITS).alias("_part")
     sizes = ordered.groupBy(part, "column").agg(F.count("*").alias("_size"), F.min("_place").alias("_first"))
     ahead = Window.partitionBy("column").orderBy("_part").rowsBetween(Window.unboundedPreceding, -1)
     begins = sizes.withColumn("_begin", F.coalesce(F.sum("_size").over(ahead), F.lit(0)))
-    old = counted.groupBy("column").agg(F.count("id").alias("_old"))
     starts = begins.join(old, on="column").select("column", "_part", "_first", "_begin", "_old")
     placed = ordered.withColumn("_part", part).join(F.broadcast(starts), on=["column", "_part"])
     number = F.col("_old") + F.col("_begin") + F.col("_place") - F.col("_first") + FIRST_ID
+    for column, ids in forgotten.items():
+        gone = F.array(*[F.lit(id_).cast("bigint") for id_ in sorted(map(int, ids))])
+        later = F.filter(gone, lambda id_: id_ >= F.col("_old") + FIRST_ID)
+        over = F.aggregate(later, number, lambda n, id_: n + F.when(n >= id_, 1).otherwise(0))
+        number = F.when(F.col("column") == column, over).otherwise(number)
     return placed.select("column", "value", number.cast("int").alias("id"), "count")
+
+
+def _tombstones(ordered: DataFrame, old: DataFrame, forgotten: Mapping[str, Mapping[str, str]]) -> DataFrame:
+    """A row for every forgotten id that the snapshot before has not, as far as ids are without a gap up to it."""
+    rows = [
+        (column, f"{TOMBSTONE}{id_}", int(id_), 0, datetime.date.fromisoformat(day))
+        for column, ids in forgotten.items()
+        for id_, day in ids.items()
+    ]
+    stones = ordered.sparkSession.createDataFrame(rows, f"`column` string, {ddl(VOCABULARY)}")
+    fresh = ordered.groupBy("column").agg(F.count("*").alias("_new"))
+    known = stones.join(old, on="column", how="left").join(fresh, on="column", how="left").fillna(0, ["_old", "_new"])
+    place = F.row_number().over(Window.partitionBy("column").orderBy("id"))
+    placed = known.where(F.col("id") >= F.col("_old") + FIRST_ID).withColumn("_place", place)
+    reached = F.col("id") < F.col("_old") + F.col("_new") + F.col("_place") + FIRST_ID
+    return placed.where(reached).select("column", *VOCABULARY)

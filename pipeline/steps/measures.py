@@ -6,6 +6,8 @@ of first and latest events. Both schemas follow from the features alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pipeline import schemas
 from pipeline.config import SESSION, Config, Feature
 from pipeline.features import COUNTERPART as COUNTERPART
@@ -99,6 +101,16 @@ def reads_sessions(config: Config, entity: str) -> bool:
     times = (*last_events(config, entity), *first_events(config, entity))
     named = {measure.event for measure in measures(config, entity)} | {one.event for one in latests(config, entity)}
     return config.sessions is not None and entity == "user" and SESSION in {*named, *times}
+
+
+def needs_of(feature: Feature) -> Iterator[str]:
+    """What one feature reads of the profiles, in words: two that need the same say the same."""
+    for by, measure in window_measures(feature):
+        yield f"{measure.name} over {feature.window_days} days" + (f" by {by}" if by else "")
+    named: list[Distinct | Decay | Latest | None] = [distinct_of(feature), decay_of(feature), latest_of(feature)]
+    yield from (one.name for one in (*named, *priors_of(feature)) if one is not None)
+    times = {"last": feature.since, "first": feature.since_first}
+    yield from (f"{which}_{event}" for which, event in times.items() if event is not None)
 
 
 def attribute_columns(config: Config, entity: str) -> schemas.Columns:

@@ -1,5 +1,7 @@
 """The one door to bytes, and the manifest that makes a folder of files a dataset."""
 
+from pipeline.storage.compressed import Drain as Drain
+from pipeline.storage.compressed import compressed as compressed
 from pipeline.storage.compressed import decompressed as decompressed
 from pipeline.storage.compressed import refuse_unread as refuse_unread
 from pipeline.storage.files import Files as Files
@@ -21,4 +23,5 @@ from pipeline.storage.manifest import write_manifest as write_manifest
 from pipeline.storage.versions import MOST_VERSIONS as MOST_VERSIONS
 from pipeline.storage.versions import published_versions as published_versions
 from pipeline.storage.versions import serving_version as serving_version
+from pipeline.storage.warehouse import OF_THE_BASE as OF_THE_BASE
 from pipeline.storage.warehouse import Warehouse as Warehouse

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable
-from typing import BinaryIO, cast
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, cast
 
 from pipeline.errors import ConfigError
 
@@ -22,6 +23,51 @@ def decompressed(path: str, file: BinaryIO) -> BinaryIO:
 
         return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")))
     return file
+
+
+class Drain(io.RawIOBase):
+    """A file to write to whose bytes are taken out by `taken` as they come, so that they need not all lie in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks: list[bytes] = []
+        self._place = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
+        content = bytes(block)
+        self._blocks.append(content)
+        self._place += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return self._place
+
+    def taken(self) -> list[bytes]:
+        """What was written since the last call."""
+        blocks, self._blocks = self._blocks, []
+        return blocks
+
+
+def compressed(path: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of a file of that name which holds these; the inverse of `decompressed`."""
+    if path.endswith(".gz"):
+        packer = zlib.compressobj(wbits=31)
+        yield from (packer.compress(block) for block in blocks)
+        yield packer.flush()
+    elif path.endswith(".zst"):
+        import pyarrow as pa
+
+        drain = Drain()
+        with pa.CompressedOutputStream(pa.PythonFile(drain, mode="w"), "zstd") as stream:
+            for block in blocks:
+                stream.write(block)
+                yield from drain.taken()
+        yield from drain.taken()
+    else:
+        yield from blocks
 
 
 def refuse_unread(paths: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -61,8 +62,9 @@ class Files(Protocol):
     def read(self, path: str) -> bytes:
         """All bytes of a file."""
 
-    def write_atomic(self, path: str, content: bytes) -> None:
-        """Create or replace a file; a reader sees the old bytes or the new ones, never a mixture."""
+    def write_atomic(self, path: str, content: bytes | Iterable[bytes]) -> None:
+        """Create or replace a file, from all its bytes or from blocks of them; a reader sees the old bytes or the new
+        ones, never a mixture. Who may read it stays."""
 
     def make_folder(self, path: str) -> None:
         """Create a folder and its parents."""
@@ -106,14 +108,16 @@ class LocalFiles:
     def read(self, path: str) -> bytes:
         return Path(path).read_bytes()
 
-    def write_atomic(self, path: str, content: bytes) -> None:
+    def write_atomic(self, path: str, content: bytes | Iterable[bytes]) -> None:
         temporary = temporary_path(path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             with open(temporary, "xb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copymode(path, temporary)
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

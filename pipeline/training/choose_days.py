@@ -73,6 +73,6 @@ def vocabulary_folders(config: Config, warehouse: Warehouse, names: Sequence[str
     """
     folders = {} if day is None else {name: warehouse.folder(f"vocab/{name}", day) for name in names}
     if missing := [f"vocab/{name}/dt={day}" for name, folder in folders.items() if not has_manifest(folder)]:
-        command = config.command("day", DT=day)
+        command = config.base.command("day", DT=day)
         raise MissingInput(f"train needs {', '.join(missing)}, which is not there yet. Build it first: {command}")
     return folders

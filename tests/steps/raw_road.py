@@ -131,8 +131,11 @@ class Walk:
         road.keep("daily", day, build_daily(config, day, "user", events, None, None, sessions))
         window = road.expect("daily", days_between(add_days(day, -7), day, config.product.first_day), "dt")
         road.keep("profiles", day, build_profiles(config, day, "user", road.table("profiles", before), None, window))
-        values = vocabulary_values(config, "item_id", events, {})
-        road.keep("vocab", day, build_vocab(config, day, "item_id", values, road.table("vocab", before)))
+        known = road.table("vocab", before)
+        values = vocabulary_values(config, events, {})
+        vocabularies = build_vocab(config, day, values, {} if known is None else {"item_id": known})
+        road.keep("vocab", day, vocabularies.tables["item_id"])
+        vocabularies.release()
         if examples:
             self._examples(day)
         return fates

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline.days import add_days
+from pipeline.schemas import TOMBSTONE
 from pipeline.steps.build_vocab import BuildVocab, build_vocab, vocabulary_values
 from tests.steps.rows import FIRST, at, attributes_frame, collected, event, events_frame, frame, statement, toy_config
 
@@ -131,3 +132,40 @@ def test_several_vocabularies_over_several_days_as_by_hand(spark: SparkSession, 
         spark.conf.set("spark.sql.shuffle.partitions", str(before))
     assert set(made) == set(names)
     assert {name: made[name] for name in names} == {name: _by_hand(days, name, least) for name, least in names.items()}
+
+
+def _built(
+    spark: SparkSession, number: int, counts: Counts, known: DataFrame | None, forgotten: dict[int, str]
+) -> DataFrame:
+    values, before = _values(spark, {"item_id": counts}), {} if known is None else {"item_id": known}
+    stones = {"item_id": {str(id_): day for id_, day in forgotten.items()}} if forgotten else {}
+    made = build_vocab(toy_config(), add_days(FIRST, number), values, before, stones)
+    table = spark.createDataFrame(made.tables["item_id"].toArrow())
+    made.release()
+    return table
+
+
+def _known(table: DataFrame) -> dict[int, str]:
+    return {row["id"]: row["value"] for row in table.where("id is not null").collect()}
+
+
+def test_a_forgotten_id_stays_taken_when_its_day_is_built_again(spark: SparkSession) -> None:
+    """Whoever is left has the id that he had: by hand, and whichever of a day's values were forgotten."""
+    first, second = {"a": 9, "b": 8, "c": 7}, {"d": 9, "e": 8, "f": 7, "g": 6, "a": 3}
+    day, later = str(FIRST), str(add_days(FIRST, 1))
+    before = dict(enumerate("abcdefg", 3))
+    assert _known(_built(spark, 1, second, _built(spark, 0, first, None, {}), {})) == before
+    for gone in ({3, 4, 5}, {6, 7, 9}, {3, 5, 6, 8}):
+        stones = {id_: day if id_ < 6 else later for id_ in gone}
+        left = [{v: n for v, n in seen.items() if v not in {before[id_] for id_ in gone}} for seen in (first, second)]
+        yesterday = _built(spark, 0, left[0], None, {id_: d for id_, d in stones.items() if d == day})
+        today = _built(spark, 1, left[1], yesterday, stones)
+        assert _known(today) == {id_: f"{TOMBSTONE}{id_}" if id_ in gone else value for id_, value in before.items()}
+        assert {(r["count"], str(r["first_dt"])) for r in today.collect() if r["id"] in gone} == {
+            (0, d) for d in stones.values()
+        }
+
+
+def test_ids_have_no_gap_where_fewer_values_come_than_before(spark: SparkSession) -> None:
+    made = _built(spark, 0, {"a": 9}, None, {3: str(FIRST), 7: str(FIRST)})
+    assert _known(made) == {3: f"{TOMBSTONE}3", 4: "a"}

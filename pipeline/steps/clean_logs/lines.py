@@ -28,8 +28,9 @@ UNKNOWN = "\ufffd"
 
 @dataclass(frozen=True)
 class RawLines:
-    """Lines of one source: columns `line` (binary) and `source_file`, and for Parquet `row`; for delimited text the
-    header line; where the path names no day, by `source_file` the latest day on which a line of it arrived."""
+    """Lines of one source: columns `line` (binary) and `source_file`, and for Parquet `row` and `row_index`; for
+    delimited text the header line; where the path names no day, by `source_file` the latest day on which a line of it
+    arrived."""
 
     table: DataFrame
     header: str | None = None
@@ -43,7 +44,7 @@ def raw_lines(spark: SparkSession, paths: Sequence[str], source: Source) -> RawL
         return RawLines(_no_lines(spark, source))
     if source.format == "parquet":
         return RawLines(parquet_rows(spark, paths))
-    _java_name(spark, source.encoding)
+    java_name(spark, source.encoding)
     text = spark.read.option("lineSep", "\n").text(list(paths))
     table = text.select(F.col("value").cast("binary").alias("line"), F.col("_metadata.file_path").alias("source_file"))
     return RawLines(table, _header(spark, paths, source) if source.format == "csv" and source.header else None)
@@ -150,12 +151,12 @@ def decoded(line: Column, encoding: str) -> Column:
     if name == "utf-8":
         text = line.cast("string")
         return F.when(F.is_valid_utf8(text), text)
-    charset = _java_name(SparkSession.active(), encoding)
+    charset = java_name(SparkSession.active(), encoding)
     text = F.decode(line, charset)
     return F.when(~text.contains(UNKNOWN) | (F.encode(text, charset) == line), text)
 
 
-def _java_name(spark: SparkSession, encoding: str) -> str:
+def java_name(spark: SparkSession, encoding: str) -> str:
     """What Java calls an encoding that Python knows. Raises ConfigError where it has none of that name."""
     charset = spark.sparkContext._jvm.java.nio.charset.Charset  # type: ignore[union-attr]
     for name in (encoding, codecs.lookup(encoding).name):

@@ -22,7 +22,8 @@ EXACT = {
 
 
 def parquet_rows(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
-    """`line`, `source_file` and `row`, the columns of all files together: null where a file lacks one.
+    """`line`, `source_file`, `row` (the columns of all files together: null where a file lacks one) and `row_index`,
+    the place of the row in its file.
 
     Raises DamagedData when one column has different types in two files. Folders called `dt=...` give no column.
     """
@@ -36,6 +37,7 @@ def parquet_rows(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
         F.to_json(columns, EXACT).cast("binary").alias("line"),
         F.col("_metadata.file_path").alias("source_file"),
         columns.alias("row"),
+        F.col("_metadata.row_index").alias("row_index"),
     )
 
 
