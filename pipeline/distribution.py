@@ -20,6 +20,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.session import COMPILE_ALL
 from pipeline.provenance import PROJECT
 
 CODE = ("jobs", "pipeline", "tsengine", "conf")
@@ -66,6 +67,7 @@ def submit_line(master: str, packages: Path, code: Path, job: str, *arguments: s
         f".venv/bin/spark-submit --master {master}",
         f"--archives {packages}#packages,{code}#code",
         "--conf spark.executorEnv.PYTHONPATH=code:packages",
+        f"--conf spark.executor.extraJavaOptions={COMPILE_ALL}",
         f"--conf spark.pyspark.driver.python=.venv/bin/python --conf spark.pyspark.python=python{_python()}",
         " ".join([f"jobs/{job}.py", *arguments]),
     ]

@@ -18,6 +18,9 @@ ROW_GROUP_ROWS = 131_072
 """Rows of a Parquet row group at most: what the loader shuffles within must fit in memory (see pipeline.loader)."""
 
 LOG4J = Path(__file__).with_name("log4j2.properties").as_uri()
+COMPILE_ALL = "-XX:-DontCompileHugeMethods"
+"""For the Java that runs tasks: otherwise it interprets every method of more than 8,000 bytes, and Spark generates such
+ones for our rules (judging a line took twice as long)."""
 
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",  # stored times are UTC; a zone is named where a day is cut
@@ -81,7 +84,7 @@ def _is_local() -> bool:
 
 
 def _local_settings() -> dict[str, str]:
-    return {**LOCAL_SETTINGS, "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J}"}
+    return {**LOCAL_SETTINGS, "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J} {COMPILE_ALL}"}
 
 
 def _quieten(session: SparkSession) -> None:

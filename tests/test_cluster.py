@@ -108,4 +108,5 @@ def test_the_line_to_type_names_both_archives() -> None:
     assert line.split(" \\\n    ")[1:3] == [
         "--archives dist/p.tar.gz#packages,dist/c.tar.gz#code",
         "--conf spark.executorEnv.PYTHONPATH=code:packages",
+        "--conf spark.executor.extraJavaOptions=-XX:-DontCompileHugeMethods",
     ]

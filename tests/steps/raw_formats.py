@@ -83,6 +83,8 @@ class Reference:
     comment: str | None = None
     null_values: tuple[str, ...] = ()
     header: str | None = None
+    numbers: bool = False
+    """Whether tidy lines of JSON write a number without quotes, where it is one."""
 
     @property
     def source(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ FORMATS = {
     ),
     "two characters, quoted": Reference(separator="||", null_values=("null",)),
     "json": Reference(format="json"),
+    "json, numbers": Reference(format="json", numbers=True),
     "json, shift_jis": Reference(format="json", encoding="shift_jis"),
 }
 
@@ -73,13 +75,19 @@ def lines_of(reference: Reference) -> st.SearchStrategy[bytes]:
 
 def written(reference: Reference, row: tuple[str, ...]) -> str:
     if reference.format == "json":
-        return json.dumps(dict(zip(FIELDS, row, strict=True)), ensure_ascii=False)
+        shown = ", ".join(f'"{name}": {_shown(reference, value)}' for name, value in zip(FIELDS, row, strict=True))
+        return f"{{{shown}}}"
     quote = reference.quote
     marks = (reference.separator, quote, "\r")
     return reference.separator.join(
         f"{quote}{value.replace(quote, 2 * quote)}{quote}" if quote and any(mark in value for mark in marks) else value
         for value in row
     )
+
+
+def _shown(reference: Reference, value: str) -> str:
+    is_number = reference.numbers and re.fullmatch(r"-?(0|[1-9][0-9]*)([.][0-9]+)?(e[0-9]+)?", value, re.ASCII)
+    return value if is_number else json.dumps(value, ensure_ascii=False)
 
 
 def clean(spark: SparkSession, config: Config, *paths: Path) -> CleanLogs:
@@ -100,6 +108,8 @@ def test_every_line_has_the_fate_that_plain_python_says(spark: SparkSession, tmp
     reference = FORMATS[name]
     lines = gathered(lines_of(reference), 200)
     begin = [] if reference.header is None else [reference.header.encode(reference.encoding)]
+    if reference.numbers:  # the first line says what is expected of the others
+        begin = [b'{"id": "e0", "user": "u", "ts": %d, "pos": 7}' % NOON_MS]
     path = tmp_path / "lines.txt.zst"
     stored = b"".join(line + b"\n" for line in [*begin, *lines])
     path.write_bytes(pa.compress(stored, "zstd", asbytes=True))

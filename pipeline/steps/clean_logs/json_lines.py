@@ -21,13 +21,14 @@ NOT_AS_EXPECTED = "not as expected"
 
 
 def whole_numbers(source: Source, mentioned: Set[str], lines: Iterable[str]) -> frozenset[str]:
-    """Fields that are whole numbers in the first of some lines that is JSON, and that every column wants as such;
-    what `sql` mentions is taken as it is written.
+    """Fields that are whole numbers wherever some lines have them, and that every column wants as such; what `sql`
+    mentions is taken as it is written.
 
     What they are in other lines changes nothing but the time that reading takes.
     """
-    line = next((found for line in lines if isinstance(found := _parsed(line), dict)), {})
-    numbers = {name for name, value in line.items() if type(value) is int}
+    objects = [found for line in lines if isinstance(found := _parsed(line), dict)]
+    said = [(name, value) for found in objects for name, value in found.items() if value is not None]
+    numbers = {name for name, _ in said} - {name for name, value in said if type(value) is not int}
     other = {column.source for column in source.columns.values() if not _is_whole(column)}
     return frozenset(numbers - other - mentioned)
 

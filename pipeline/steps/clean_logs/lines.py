@@ -7,6 +7,7 @@ later, by rules.
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pipeline.config import Source
 from pipeline.days import Day
 from pipeline.errors import ConfigError, DamagedData
 from pipeline.steps.clean_logs.delimited import delimited, names_in
+from pipeline.steps.clean_logs.json_lines import whole_numbers, with_json_fields
 from pipeline.steps.clean_logs.parquet import parquet_rows, row_as_text, row_fields
 from pipeline.storage import decompressed, files_at
 
@@ -29,11 +31,12 @@ UNKNOWN = "\ufffd"
 @dataclass(frozen=True)
 class RawLines:
     """Lines of one source: columns `line` (binary) and `source_file`, and for Parquet `row` and `row_index`; for
-    delimited text the header line; where the path names no day, by `source_file` the latest day on which a line of it
-    arrived."""
+    delimited text the header line; of JSON the fields that are probably whole numbers; where the path names no day, by
+    `source_file` the latest day on which a line of it arrived."""
 
     table: DataFrame
     header: str | None = None
+    whole: frozenset[str] = frozenset()
     arrived: Mapping[str, Day] = field(default_factory=dict)
 
 
@@ -47,7 +50,9 @@ def raw_lines(spark: SparkSession, paths: Sequence[str], source: Source) -> RawL
     java_name(spark, source.encoding)
     text = spark.read.option("lineSep", "\n").text(list(paths))
     table = text.select(F.col("value").cast("binary").alias("line"), F.col("_metadata.file_path").alias("source_file"))
-    return RawLines(table, _header(spark, paths, source) if source.format == "csv" and source.header else None)
+    if source.format == "json":
+        return RawLines(table, whole=whole_numbers(source, _mentioned(source), first_lines(paths[0], source)))
+    return RawLines(table, _header(spark, paths, source) if source.header else None)
 
 
 def _no_lines(spark: SparkSession, source: Source) -> DataFrame:
@@ -96,6 +101,13 @@ def first_line(path: str, source: Source) -> bytes | None:
         while line and (not line.strip() or (comment is not None and line.startswith(comment))):
             line = stream.readline()
     return line.rstrip(b"\r\n") or None
+
+
+def first_lines(path: str, source: Source, count: int = 20) -> list[str]:
+    """The first lines of a raw file as text, as far as they are."""
+    with files_at(path).open(path) as file:
+        lines = itertools.islice(decompressed(path, file), count)
+        return [line.decode(source.encoding, "replace") for line in lines]
 
 
 def field_names(source: Source, raw: RawLines) -> list[str]:
@@ -165,23 +177,11 @@ def java_name(spark: SparkSession, encoding: str) -> str:
     raise ConfigError(f"Java knows no encoding {encoding!r}; convert the files to 'utf-8', or give it another name")
 
 
-def fields_of(text: Column, source: Source, fields: Sequence[str], raw: RawLines) -> Column:
-    """A struct of text fields, or null when the text is not of the source's format."""
+def with_fields(table: DataFrame, text: Column, source: Source, raw: RawLines) -> DataFrame:
+    """The table with a struct `fields` of texts, null where the text is not of the source's format."""
+    names = field_names(source, raw)
+    if source.format == "json":
+        return with_json_fields(table, text, names, raw.whole)
     if source.format == "parquet":
-        return F.when(text.isNotNull(), row_as_text(row_fields(raw.table), fields))
-    return _json(text, fields) if source.format == "json" else delimited(text, source, fields)
-
-
-def _json(text: Column, fields: Sequence[str]) -> Column:
-    """One JSON object and nothing behind it: read as the only element of a list, what is glued to it is an error.
-
-    But Spark reads no further than the end of the list: where the text itself may hold that, it must also be the only
-    value of an object, which the same bracket breaks.
-    """
-    options = {"allowSingleQuotes": "false"}
-    schema = "array<struct<" + ", ".join(f"`{name}`: string" for name in fields) + ">>"
-    found = F.from_json(F.concat(F.lit("["), text, F.lit("]")), schema, options)
-    inside = F.from_json(F.concat(F.lit('{"v":'), text, F.lit("}")), "struct<v: struct<>>", options)
-    whole = ~text.contains("]") | inside["v"].isNotNull()
-    alone = F.ltrim(text).startswith("{") & (F.size(found) == 1) & whole
-    return F.when(alone, F.get(found, F.lit(0)))
+        return table.withColumn("fields", F.when(text.isNotNull(), row_as_text(row_fields(raw.table), names)))
+    return table.withColumn("fields", delimited(text, source, names))
