@@ -12,7 +12,8 @@ from pipeline.days import Day
 from pipeline.progress import Progress
 
 if TYPE_CHECKING:
-    from pipeline.runner import Outcome, Runner, Step
+    from pipeline.runner import Outcome, Runner
+    from pipeline.step import Step
 
 
 STEPS = {

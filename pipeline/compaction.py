@@ -15,8 +15,9 @@ from pipeline.days import Day, parse_day
 from pipeline.errors import ConfigError, MissingInput
 from pipeline.forget.journal import refuse_unfinished
 from pipeline.road import RECOMMEND
-from pipeline.runner import BYTES_PER_FILE, Dataset, Step
+from pipeline.runner import BYTES_PER_FILE
 from pipeline.session import ROW_GROUP_ROWS
+from pipeline.step import Dataset, Step
 from pipeline.storage import Manifest, Warehouse, data_files, files_at, has_manifest, read_manifest
 from pipeline.table_road import data_steps
 from pipeline.tables import Publication, publish, read_table, refuse_foreign

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline import schemas
 from pipeline.config import Config
 from pipeline.features import target_features
-from pipeline.runner import Dataset
+from pipeline.step import Dataset
 from pipeline.steps.measures import daily_columns, profile_columns
 
 

@@ -20,8 +20,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.session import COMPILE_ALL
 from pipeline.provenance import PROJECT
+from pipeline.session import COMPILE_ALL
 
 CODE = ("jobs", "pipeline", "tsengine", "conf")
 REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")

@@ -15,8 +15,8 @@ from typing import TypeVar
 from pipeline.config import Config
 from pipeline.days import Day
 from pipeline.errors import PipelineError
-from pipeline.runner import Step
 from pipeline.spark_errors import in_a_line, known
+from pipeline.step import Step
 
 Result = TypeVar("Result")
 

@@ -24,7 +24,7 @@ from pipeline.road import DATA_STEPS
 from pipeline.road.clean import check_accounting
 from pipeline.road.shared import CLOCKS
 from pipeline.road.vocab import FORGOTTEN, taken
-from pipeline.runner import Dataset, Input, Output, Step, Tables
+from pipeline.step import Dataset, Input, Output, Step, Tables
 from pipeline.steps.build_sessions import declared_sessions
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import KEPT, raw_lines

@@ -16,7 +16,8 @@ from pipeline.config import Column, Config, parse_config
 from pipeline.days import Day
 from pipeline.errors import ConfigError, MissingInput, Refused
 from pipeline.raw import Outside
-from pipeline.runner import Dataset, Input, Output, Runner, Step, Tables
+from pipeline.runner import Runner
+from pipeline.step import Dataset, Input, Output, Step, Tables
 from pipeline.storage import Warehouse, data_files, read_manifest
 from pipeline.tables import Publication, publish
 

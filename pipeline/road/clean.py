@@ -17,7 +17,7 @@ from pipeline.errors import DamagedData, Refused
 from pipeline.pii import fingerprint, pii_key
 from pipeline.raw import Outside, RawLogs
 from pipeline.road.shared import CLOCKS
-from pipeline.runner import Dataset, Input, Output, Step, Tables
+from pipeline.step import Dataset, Input, Output, Step, Tables
 from pipeline.steps.clean_logs import NO_ROWS, CleanLogs, clean_logs, raw_lines
 from pipeline.storage import Warehouse, read_manifest
 

@@ -14,7 +14,7 @@ from pipeline.errors import Refused
 from pipeline.features import target_features, vocabulary_names
 from pipeline.raw import Outside
 from pipeline.road.shared import ENTITIES, SHARED
-from pipeline.runner import Input, Output, Step, Tables
+from pipeline.step import Input, Output, Step, Tables
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.instants import DAY_US, SECOND_US
 from pipeline.storage import digest_of

@@ -9,7 +9,7 @@ from pipeline.datasets import attributes, daily, events, profiles, sessions
 from pipeline.days import Day, add_days, days_between
 from pipeline.raw import Outside
 from pipeline.road.shared import ENTITIES, SHARED
-from pipeline.runner import Input, Output, Step, Tables
+from pipeline.step import Input, Output, Step, Tables
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.measures import reads_sessions

@@ -12,7 +12,7 @@ from pipeline.features import features_digest, vocabulary_names
 from pipeline.raw import Outside, RawLogs
 from pipeline.road.examples import earlier_days, history_days, served_tables
 from pipeline.road.shared import ENTITIES, SHARED
-from pipeline.runner import Input, Output, Step, Tables
+from pipeline.step import Input, Output, Step, Tables
 from pipeline.steps.instants import SECOND_US
 from pipeline.steps.recommend import candidates, score, top
 from pipeline.storage import Warehouse, read_manifest, serving_version

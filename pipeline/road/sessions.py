@@ -9,7 +9,7 @@ from pipeline.datasets import events, sessions
 from pipeline.days import Day, add_days, days_between
 from pipeline.raw import Outside
 from pipeline.road.shared import CLOCKS
-from pipeline.runner import Input, Output, Step, Tables
+from pipeline.step import Input, Output, Step, Tables
 from pipeline.steps.build_sessions import build_sessions, too_late_for_sessions
 
 

@@ -11,9 +11,9 @@ from pipeline.raw import Outside
 from pipeline.report import write_page
 from pipeline.road.examples import exposed
 from pipeline.road.shared import SHARED
-from pipeline.runner import Input, Output, Step, Tables
 from pipeline.statistics.judge import judge
 from pipeline.statistics.tell import refuse, summary_of
+from pipeline.step import Input, Output, Step, Tables
 from pipeline.steps.build_statistics import build_statistics
 from pipeline.storage import Warehouse
 

@@ -11,7 +11,7 @@ from pipeline.datasets import attributes, events, vocabulary
 from pipeline.days import Day, add_days, days_between
 from pipeline.features import vocabulary_names
 from pipeline.raw import Outside
-from pipeline.runner import Input, Output, Step, Tables
+from pipeline.step import Input, Output, Step, Tables
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 
 FORGOTTEN = "forgotten"

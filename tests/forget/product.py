@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from pipeline.config import Config, parse_config
 from pipeline.days import Day, add_days
 from pipeline.road import DATA_STEPS, STATISTICS
-from pipeline.runner import Runner, Step
+from pipeline.runner import Runner
+from pipeline.step import Step
 from pipeline.storage import Warehouse, data_files, has_manifest
 from tests.steps.rows import FIRST, TABLES, at
 
