@@ -41,7 +41,7 @@ def test_there_is_a_job_for_each_stop_of_the_road() -> None:
         "show",
         "report",
     }
-    assert named | {"compact", "dist", "explain", "forget"} == set(JOBS)
+    assert named | {"compact", "dist", "explain", "forget", "vocab_diff"} == set(JOBS)
 
 
 @pytest.mark.parametrize("name", JOBS)
