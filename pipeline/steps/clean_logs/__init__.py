@@ -65,15 +65,13 @@ def clean_logs(
     """
     datasets = config.datasets
     judged: dict[str, DataFrame] = {}
-    kept: list[DataFrame] = []
     for name in sorted(raw, key=lambda name: name == datasets.events):  # events last: they need the rooms
         rooms = None
         if name == datasets.events and datasets.rooms is not None:
             rooms = rooms_known(_kept(judged[datasets.rooms]), earlier_rooms)
-        ruled = _ruled(config, day, name, raw[name], rooms, pii_key).persist(StorageLevel.MEMORY_AND_DISK)
-        doubted = _doubted(ruled, earlier.get(name)).persist(StorageLevel.MEMORY_AND_DISK)
-        kept += [ruled, doubted]
-        judged[name] = _without_duplicates(ruled, doubted, earlier.get(name))
+        judged[name] = _judge(config, day, name, raw[name], rooms, earlier.get(name), pii_key).persist(
+            StorageLevel.MEMORY_AND_DISK
+        )
     return CleanLogs(
         events=_events(config, _kept(judged[datasets.events])),
         quarantine=_union([_quarantine(name, table) for name, table in judged.items()]),
@@ -85,7 +83,7 @@ def clean_logs(
         if datasets.rooms
         else None,
         accounting=_union([_count(name, table) for name, table in judged.items()]),
-        release=lambda: _release(kept),
+        release=lambda: _release(judged.values()),
     )
 
 
@@ -94,16 +92,16 @@ def _release(tables: Iterable[DataFrame]) -> None:
         table.unpersist()
 
 
-def _ruled(
+def _judge(
     config: Config,
     day: Day,
     name: str,
     raw: RawLines,
     rooms: DataFrame | None,
+    earlier: DataFrame | None,
     pii_key: bytes | None,
 ) -> DataFrame:
-    """Each line with its `fate` (null where no rule is broken), its `detail`, the columns of its source, and `_hash`,
-    the xxh64 of its bytes; the bytes themselves only where it is rejected."""
+    """Each line with its `fate`, its `detail` and the columns of its source; the bytes only where it is rejected."""
     source = config.sources[name]
     lines = _of_the_day(config, day, source, raw, _valued(config, day, source, raw, pii_key))
     if source.not_before is not None:
@@ -117,10 +115,11 @@ def _ruled(
     ruled = lines.withColumn("verdict", first).withColumns(
         {"fate": F.coalesce(F.col("fate"), F.col("verdict.rule")), "detail": F.col("verdict.detail")}
     )
-    bytes_ = F.when(~F.col("fate").isin(*NO_ROWS), F.col("line")).alias("line")
+    fated = _without_duplicates(ruled, earlier)
+    rejected = ~F.col("fate").isin(*NOT_REJECTED)
     columns = [F.col(VALUE + column).alias(column) for column in source.columns if column not in schemas.CLOCKS]
-    return ruled.select(
-        "fate", "detail", "source_file", bytes_, F.xxhash64("line").alias("_hash"), *columns, *schemas.CLOCKS
+    return fated.select(
+        "fate", "detail", "source_file", F.when(rejected, F.col("line")).alias("line"), *columns, *schemas.CLOCKS
     )
 
 
@@ -207,39 +206,22 @@ def _arrived(config: Config) -> Column:
     return local_day(F.col("available_at"), config.product.zone)
 
 
-def _doubted(ruled: DataFrame, earlier: DataFrame | None) -> DataFrame:
-    """`_id`: the hashes of the event ids that more than one good line has, one of them of today."""
-    told = ruled.where(F.col("fate").isNull()).select(_id_hash(), F.lit(True).alias("_today"))
-    if earlier is not None:
-        told = told.unionByName(earlier.select(_id_hash(), F.lit(False).alias("_today")))
-    counts = told.groupBy("_id").agg(F.count("*").alias("_lines"), F.bool_or("_today").alias("_today"))
-    return counts.where("_lines > 1 and _today").select("_id")
+def _without_duplicates(lines: DataFrame, earlier: DataFrame | None) -> DataFrame:
+    """Of the good lines with one event_id the first stays: smallest (available_at, xxh64 of the line, the line).
 
-
-def _without_duplicates(ruled: DataFrame, doubted: DataFrame, earlier: DataFrame | None) -> DataFrame:
-    """Of the good lines with one event_id the first stays: smallest (available_at, xxh64 of the line, its columns).
-
-    Only lines of a doubted id are brought together. Few are: no other line is moved or sorted.
+    A line without an id is not good; a text of its own, which no id is, keeps such lines from coming together.
     """
-    told = ruled.withColumn("_id", F.when(F.col("fate").isNull(), F.xxhash64("event_id")))
-    alone = told.join(doubted, on="_id", how="left_anti")
-    together = told.join(doubted, on="_id", how="left_semi")
-    rest = [name for name in ruled.columns if name not in ("event_id", "available_at", "_hash")]
-    order = Window.partitionBy("event_id").orderBy("available_at", "_hash", *rest)
-    again = F.row_number().over(order) > 1
+    good, bytes_ = F.col("fate").isNull(), F.col("line")
+    alone = F.concat(F.lit("\0"), F.hex(F.xxhash64(bytes_)))
+    order = Window.partitionBy("_id").orderBy(~good, "available_at", F.xxhash64(bytes_), bytes_)
+    again = good & (F.row_number().over(order) > 1)
+    fate = F.coalesce(F.col("fate"), F.when(again, F.lit(DUPLICATE)))
+    ranked = lines.withColumn("_id", F.coalesce(F.col(f"{VALUE}event_id"), alone)).withColumn("fate", fate)
     if earlier is not None:
-        seen = earlier.select("event_id", _id_hash()).join(doubted, on="_id", how="left_semi")
-        together = together.join(
-            seen.select("event_id", F.lit(True).alias("_seen")).distinct(), on="event_id", how="left"
-        )
-        again = again | F.col("_seen").isNotNull()
-    fated = together.withColumn("fate", F.when(again, F.lit(DUPLICATE)))
-    judged = alone.select(*ruled.columns).unionByName(fated.select(*ruled.columns))
-    return judged.withColumn("fate", F.coalesce(F.col("fate"), F.lit(KEPT)))
-
-
-def _id_hash() -> Column:
-    return F.xxhash64("event_id").alias("_id")
+        seen = earlier.select(F.col("event_id").alias("_id"), F.lit(True).alias("_seen")).distinct()
+        ranked = ranked.join(seen, on="_id", how="left")
+        ranked = ranked.withColumn("fate", F.coalesce(F.col("fate"), F.when(F.col("_seen"), F.lit(DUPLICATE))))
+    return ranked.withColumn("fate", F.coalesce(F.col("fate"), F.lit(KEPT)))
 
 
 def _kept(judged: DataFrame) -> DataFrame:
