@@ -45,7 +45,7 @@ def test_every_source_column_input_and_threshold_is_told(path: Path) -> None:
 
 
 def test_an_input_is_told_with_its_type_its_width_and_where_it_comes_from() -> None:
-    config = load_config(ROOT / "conf" / "live.toml")
+    config = load_config(ROOT / "conf" / "live.toml", ["features.context.position.scored_as=0"])
     told = dict[str, str]()
     for line in filter(None, explain(config).splitlines()):
         told.setdefault(line.split()[0], " ".join(line.split()[1:]))

@@ -257,8 +257,6 @@ def test_a_source_that_begins_after_the_product_is_refused(tables: dict[str, Any
 def test_without_declared_values_any_event_type_may_come(tables: dict[str, Any]) -> None:
     set_at(tables, f"{EVENTS}.event_type.values", None)
     set_at(tables, "labels.enter.event", "entr")
-    set_at(tables, "sessions", None)
-    set_at(tables, "features.user.hours_since_session", None)
     assert parse_config(tables).event_labels["enter"].event == "entr"
 
 

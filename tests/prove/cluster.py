@@ -19,7 +19,7 @@ from pipeline.distribution import pack_code, pack_packages
 from tests import standalone
 from tests.prove.kill_jobs import SMALL, run, visible
 
-JOBS = ("clean_logs", "build_sessions", "build_daily", "build_profiles", "build_vocab", "build_examples")
+JOBS = ("clean_logs", "build_daily", "build_profiles", "build_vocab", "build_examples")
 DAY = "2026-01-01"
 EXECUTED = (
     "pipeline.tables",

@@ -24,7 +24,6 @@ PROJECT = Path(__file__).resolve().parents[2]
 DAY = "2026-01-04"
 JOBS = {
     "clean_logs": ("events", "quarantine", "attributes", "rooms"),
-    "build_sessions": ("sessions",),
     "build_daily": ("daily",),
     "build_profiles": ("profiles",),
     "build_vocab": ("vocab",),
