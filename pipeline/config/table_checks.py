@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config.checks import Fault, pii_faults, unknown, unknown_crosses, unknown_labels, unknown_vocabularies
 from pipeline.config.cleaning import ROW_RULE_IDS, RULE_IDS
-from pipeline.config.features import ColumnLabel
+from pipeline.config.labels import ColumnLabel
 from pipeline.config.table_sources import ColumnSplit, LeaveOneOut, TableSource
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ OF_EVENTS = {
     "training": ("days", "evaluation_days"),
 }
 """What a product of a table has no use for, besides whole sections."""
-SECTIONS = ("profiles", "recommend", "simulate", "drift")
+SECTIONS = ("profiles", "negatives", "recommend", "simulate", "drift")
 IN_A_TABLE = ("column", "sql", "image")
 """Kinds of feature that look at one row."""
 WHOLE = ("int", "long")

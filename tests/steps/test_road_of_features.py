@@ -89,14 +89,14 @@ def test_newer_profiles_ids_and_events_are_not_looked_at(spark: SparkSession, ro
 def test_any_number_of_partitions_gives_the_same_rows(
     spark: SparkSession, road: Road, world: World, tmp_path: Path, partitions: int
 ) -> None:
-    with _shuffles(spark, partitions):
+    with shuffles(spark, partitions):
         other = walk(spark, toy_config(), world, tmp_path, [DAYS[2]], road)
     for dataset in road.columns:
         assert other.rows(dataset, DAYS[2]) == road.rows(dataset, DAYS[2]), dataset
 
 
 @contextmanager
-def _shuffles(spark: SparkSession, partitions: int) -> Iterator[None]:
+def shuffles(spark: SparkSession, partitions: int) -> Iterator[None]:
     """That many partitions, also where little data would be put together."""
     settings = {
         "spark.sql.shuffle.partitions": str(partitions),
