@@ -83,8 +83,8 @@ LABELS: list[tuple[Label | ChosenLabel, str]] = [
         "1 for an event show that enter of the same user_id and item_id follows within 1 min, else 0",
     ),
     (
-        Label(event="watch", match=("room",), within_s=60, mature_after_s=90, of="show", column="ms", at_least=9000),
-        "1 for an event show that events watch of the same room follow within 1 min whose ms sum to 9,000 or more, else 0",
+        Label(event="watch", match=("room",), within_s=60, mature_after_s=90, of="show", column="ms", at_least=9),
+        "1 for an event show that events watch of the same room follow within 1 min whose ms sum to 9 or more, else 0",
     ),
     (
         Label(of="click", event="click", within_s=60, mature_after_s=60, next=True),

@@ -16,7 +16,7 @@ from pipeline.road.shared import ENTITIES, SHARED
 from pipeline.runner import Input, Output, Step, Tables
 from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_examples.moments import exposed_us
-from pipeline.steps.build_examples.negatives import Known
+from pipeline.steps.build_examples.negatives import Known, points_of
 from pipeline.steps.build_examples.pools import SLOT_US, exposed_days
 from pipeline.steps.instants import DAY_US
 
@@ -94,8 +94,9 @@ def served_tables(config: Config, tables: Tables) -> Served:
 def _examples(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     served, shown = served_tables(config, tables), tables.expect("events", "dt")
     known = Known(*(tables.table(role, "dt") for role in ("rooms", "popularity", "seen")))
-    made = build_examples(config, day, shown, served.profiles, served.vocabularies, served.history, known)
-    return Output({examples(config).name: made})
+    points = points_of(config, day, shown, known)
+    made = build_examples(config, day, shown, served.profiles, served.vocabularies, served.history, points.table)
+    return Output({examples(config).name: made}, release=points.release)
 
 
 EXAMPLES = Step(

@@ -15,7 +15,7 @@ from pipeline.config import Config, Negatives
 from pipeline.days import Day, add_days
 from tests.steps.rows import FIRST, TABLES, Row, at, day_end, day_of, event, later, toy_config
 
-SLOT_S = 300
+SLOT_S, ITEMS = 300, 24
 ROOMS_SOURCE: dict[str, Any] = {
     "kind": "events",
     "path": "raw/rooms/dt={dt}/*.json",
@@ -54,7 +54,7 @@ class Rooms:
     rooms: list[Row]
 
 
-def random_rooms(seed: int, days: int = 4, events_a_day: int = 60) -> Rooms:
+def random_rooms(seed: int, days: int = 4, events_a_day: int = 70) -> Rooms:
     """Few users and items; much of it around midnight and the edges of slots."""
     rng = random.Random(seed)
     events = [_event(rng, _instant(rng, day)) for day in range(days) for _ in range(events_a_day)]
@@ -62,7 +62,7 @@ def random_rooms(seed: int, days: int = 4, events_a_day: int = 60) -> Rooms:
         if row["event_type"] == "exposure" and rng.random() < 0.5:
             events.append({**_event(rng, row["event_time"] + later(rng.choice([1, 60, 301]))), "event_type": "enter",
                            **{name: row[name] for name in ("user_id", "item_id", "room_id")}})  # fmt: skip
-    rooms = [_room(rng, f"r{number}", _instant(rng, rng.randrange(days))) for number in range(10 * days)]
+    rooms = [_room(rng, f"r{number}", _instant(rng, rng.randrange(days))) for number in range(30 * days)]
     return Rooms(events, rooms)
 
 
@@ -77,8 +77,8 @@ def _event(rng: random.Random, time: datetime.datetime) -> Row:
     return event(
         rng.choice(["exposure", "exposure", "enter"]),
         time,
-        user_id=f"u{min(rng.randrange(5), rng.randrange(5))}",
-        item_id=rng.choice([f"i{min(rng.randrange(9), rng.randrange(9))}"] * 9 + [None]),
+        user_id=f"u{min(rng.randrange(12), rng.randrange(12))}",
+        item_id=rng.choice([f"i{min(rng.randrange(ITEMS), rng.randrange(ITEMS))}"] * 9 + [None]),
         available_at=time + later(delay),
         scene=rng.choice(["hot", "new", None]),
         bot_rule="rate" if bot else None,
@@ -87,12 +87,12 @@ def _event(rng: random.Random, time: datetime.datetime) -> Row:
 
 
 def _room(rng: random.Random, name: str, start: datetime.datetime) -> Row:
-    end = start + later(rng.choice([90, 1000, 20_000, 100_000]))
+    end = start + later(rng.choice([90, 1000, 40_000, 100_000]))
     known = end + later(rng.choice([0, 1, 1e-6, 400, 90_000]))
     over = rng.random() < 0.8
     return {
         "room_id": name,
-        "item_id": f"i{rng.randrange(9)}",
+        "item_id": f"i{rng.randrange(ITEMS)}",
         "started_at": start,
         "start_available_at": start + later(rng.choice([0, 1, 400, -30])),
         "ended_at": end if over else None,

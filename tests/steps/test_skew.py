@@ -19,7 +19,7 @@ from pipeline import schemas
 from pipeline.config import Config, Label, Negatives
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
-from pipeline.steps.build_examples.negatives import Known
+from pipeline.steps.build_examples.negatives import Known, points_of
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import RawLines, clean_logs
@@ -174,9 +174,12 @@ def test_no_task_gets_four_times_the_median(busy: Busy) -> None:
     found |= busy.uneven("examples", lambda: run(made))
     dated = rows.withColumn("dt", F.to_date(F.from_utc_timestamp("available_at", "Asia/Shanghai")))
     sampled_from = Known(popularity=dated.where(F.col("dt") == F.lit(FIRST)), seen=rows)
-    sampled = build_examples(sampling(config), DAY, rows, profiles, known, rows, sampled_from)
+    points = points_of(sampling(config), DAY, rows, sampled_from)
+    sampled = build_examples(sampling(config), DAY, rows, profiles, known, rows, points.table)
     assert sampled.where("example_id like '%~%'").count() > EVENTS // 8
+    points.release()  # or there would be nothing left to look at
     found |= busy.uneven("examples with sampled candidates", lambda: run(sampled))
+    points.release()
     assert found == {}
 
 

@@ -19,7 +19,7 @@ from pipeline.features import vocabulary_names
 from pipeline.schemas import Columns, ddl
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
-from pipeline.steps.build_examples.negatives import Known
+from pipeline.steps.build_examples.negatives import Known, points_of
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.measures import daily_columns, profile_columns
@@ -208,7 +208,7 @@ def _examples(road: Road, world: World, day: Day) -> None:
         {name: table for name, table in profiles.items() if table is not None},
         {name: table for name, table in vocabularies.items() if table is not None},
         arrived(road, world, add_days(day, -4), day),
-        _known(road, world, day),
+        points_of(road.config, day, arrived(road, world, yesterday, day), _known(road, world, day)).table,
     )
     assert dict(made.dtypes) == _types(road.spark, schemas.examples(road.config))
     road.keep("examples", day, made)

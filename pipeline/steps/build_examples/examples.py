@@ -12,8 +12,7 @@ from pipeline.config import Config
 from pipeline.days import Day
 from pipeline.steps.build_examples.features import features_at
 from pipeline.steps.build_examples.labels import with_labels
-from pipeline.steps.build_examples.moments import exposures_of
-from pipeline.steps.build_examples.negatives import Known, with_negatives
+from pipeline.steps.build_examples.negatives import Known, points_of
 from pipeline.steps.check_features import check_features
 
 
@@ -24,7 +23,7 @@ def build_examples(
     profiles: Mapping[str, DataFrame],
     vocabularies: Mapping[str, DataFrame],
     history: DataFrame,
-    known: Known | None = None,
+    points: DataFrame | None = None,
 ) -> DataFrame:
     """Columns of schemas.examples, key example_id.
 
@@ -32,15 +31,12 @@ def build_examples(
     `events` are the arrival days that reach from those exposures to the end of `day`. `profiles`: entity -> its
     profiles of the days that may serve, column profile_day. `vocabularies`: column -> the snapshot of the day before.
     `history`: events of the sequence windows. Profiles and vocabularies may be absent on the product's first day: then
-    everybody is cold. `known` is what [negatives] are sampled from.
+    everybody is cold. `points` is what points_of() made of the events; where [negatives] are declared it must be given.
     Raises ConfigError when a feature or label names a column that is not there.
     """
     check_features(config)
-    exposures = exposures_of(config, day, events)
-    if config.negatives is None:
-        points = exposures.withColumns({"_sampled": F.lit(False), "_weight": F.lit(1.0).cast("float")})
-    else:
-        points = with_negatives(config, config.negatives, day, exposures, known or Known())
+    if points is None:
+        points = points_of(config, day, events, Known()).table
     labelled = with_labels(config, points, events)
     featured = features_at(config, labelled, profiles, vocabularies, history)
     names = {f"label_{name}": f"_label_{name}" for name in config.labels}

@@ -3,6 +3,7 @@
 Draws are numbered; each is a ticket by hash of (seed, example, draw). A draw of what the user had seen, of the logged
 item, of a room known to have ended, or of what an earlier draw gave does not count, and the first that are left are
 kept. So the chance of a candidate is its tickets by all tickets that could have won then, which is counted exactly.
+The logged item goes the same way, as draw 0.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ from pipeline import schemas
 from pipeline.config import ChosenLabel, Config, Negatives
 from pipeline.days import Day
 from pipeline.steps.build_examples.encoding import table_or_empty
+from pipeline.steps.build_examples.moments import exposures_of
 from pipeline.steps.build_examples.pools import SLOTS_A_DAY, ended, pool_at, pools, slot_of, tickets_left, totals
 from pipeline.steps.check_features import event_columns
 
 MOMENT = ["user_id", "_slot"]
-CANDIDATE = ["item_id", "room_id", "_tickets", "_ended_us"]
-OF_A_POINT = ("_sampled", "_sampling_probability", "_weight")
 
 
 @dataclass(frozen=True)
@@ -38,43 +38,58 @@ class Known:
     seen: DataFrame | None = None
 
 
-def with_negatives(config: Config, negatives: Negatives, day: Day, exposures: DataFrame, known: Known) -> DataFrame:
-    """The exposures and what is sampled beside them, with the columns OF_A_POINT.
+@dataclass(frozen=True)
+class Points:
+    """What features and labels are computed for, and what it is read off.
+
+    Columns: those of exposures_of(), `_sampled` (whether no event is behind it), `_sampling_probability`, `_weight`.
+    """
+
+    table: DataFrame
+    persisted: tuple[DataFrame, ...] = ()
+
+    def release(self) -> None:
+        """Give back what is persisted, once the examples are published."""
+        for table in self.persisted:
+            table.unpersist()
+
+
+def points_of(config: Config, day: Day, events: DataFrame, known: Known) -> Points:
+    """The exposures whose last label matures on `day`, and with [negatives] what is sampled beside them.
 
     A sampled row has example_id <event_id>~<k> (k from 1), the user, the time and the `keep` columns of its example, an
     item and a room of its own, and null in every other column.
     Where the model learns what was chosen, an example whose own item could not have been drawn for that user (it is new
     since yesterday, or was seen) has weight 0 and nothing beside it: that alone would tell it from all candidates.
     """
+    exposures, negatives = exposures_of(config, day, events), config.negatives
+    if negatives is None:
+        logged = (F.lit(False), F.lit(1.0).cast("float"), F.lit(1.0).cast("float"))
+        return Points(exposures.select("*", *_of_a_point(*logged)))
     found = {name: table for name, table in vars(known).items() if table is not None}
     columns = {**schemas.events(config), "dt": "date"}
     popularity, met = (table_or_empty(exposures.sparkSession, found, name, columns) for name in ("popularity", "seen"))
-    pool = pools(config, negatives, day, known.rooms, popularity)
-    points = exposures.select(
+    pool = pools(config, negatives, day, known.rooms, popularity).persist()
+    moments = exposures.select(
         "example_id", "user_id", F.col("item_id").alias("_own"), "event_time",
         slot_of(F.col("event_time")).alias("_slot"), pool_at(config, negatives).alias("_pool"),
     )  # fmt: skip
-    seen = _seen(negatives, points, pool, met)
-    counted = _counted(points, pool, seen)
-    logged = exposures.withColumn("_counts", F.lit(True))
-    if learns_choice(config):
-        counted = counted.where("_is_candidate")
-        logged = exposures.join(counted.select("example_id", F.lit(True).alias("_counts")), on="example_id", how="left")
-    sampled = exposures.drop("item_id", "room_id").join(
-        _drawn(negatives, counted, pool, seen), on="example_id", how="inner"
-    )
-    return logged.select(*exposures.columns, *_of_logged()).unionByName(sampled.select(*_of_sampled(config, negatives)))
+    seen = _seen(negatives, moments, pool, met).persist()
+    kept = _kept(negatives, _drawn(negatives, _counted(moments, pool, seen), pool), seen)
+    if _learns_choice(config):
+        kept = kept.where("_k = 0 or _own_left > 0").withColumn("_weight", (F.col("_own_left") > 0).cast("float"))
+    return Points(_as_points(config, negatives, exposures, kept), (pool, seen))
 
 
-def learns_choice(config: Config) -> bool:
+def _learns_choice(config: Config) -> bool:
     """Whether the training label is what was logged against what was sampled."""
     label = config.event_labels[config.training.label]
     return isinstance(label, ChosenLabel) and label.column is None
 
 
-def _seen(negatives: Negatives, points: DataFrame, pool: DataFrame, events: DataFrame) -> DataFrame:
-    """MOMENT and CANDIDATE: what is in the pool of a moment and was in an event of the user that was known before its
-    slot, at most unseen_days before. Runs of slots are made of the events first, for a user may have had many."""
+def _seen(negatives: Negatives, moments: DataFrame, pool: DataFrame, events: DataFrame) -> DataFrame:
+    """MOMENT, and the rows of its pool whose item was in an event of the user that was known before its slot, at most
+    unseen_days before. Runs of slots are made of the events first, for a user may have had many."""
     span = negatives.unseen_days * SLOTS_A_DAY
     met = events.where("user_id is not null and item_id is not null").select(
         "user_id", "item_id", slot_of(F.col("available_at")).alias("_met")
@@ -85,49 +100,42 @@ def _seen(negatives: Negatives, points: DataFrame, pool: DataFrame, events: Data
     run = F.sum("_starts").over(in_order.rowsBetween(Window.unboundedPreceding, 0))
     by_run = marked.withColumn("_run", run).groupBy("user_id", "item_id", "_run")
     runs = by_run.agg((F.min("_met") + 1).alias("_from"), (F.max("_met") + span).alias("_to")).alias("run")
-    moments = points.select(*MOMENT, "_pool").distinct().alias("moment")
+    asked = moments.select(*MOMENT, "_pool").distinct().alias("moment")
     within = F.col("moment._slot").between(F.col("run._from"), F.col("run._to"))
-    met_then = moments.join(runs, (F.col("moment.user_id") == F.col("run.user_id")) & within, how="inner")
+    met_then = asked.join(runs, (F.col("moment.user_id") == F.col("run.user_id")) & within, how="inner")
     items = met_then.select("moment.*", "run.item_id")
-    return items.join(pool, on=["_pool", "item_id"], how="inner").select(*MOMENT, *CANDIDATE)
+    return items.join(pool, on=["_pool", "item_id"], how="inner").select(*MOMENT, "item_id", "_tickets", "_ended_us")
 
 
-def _counted(points: DataFrame, pool: DataFrame, seen: DataFrame) -> DataFrame:
-    """The points with `_total`, the tickets of their pool, `_left`, those that may win, and `_is_candidate`: whether
-    their own item could be drawn, were it not theirs. None without a pool."""
-    in_pool = points.join(F.broadcast(totals(pool)), on="_pool", how="inner")  # a day has one pool, or 288
+def _counted(moments: DataFrame, pool: DataFrame, seen: DataFrame) -> DataFrame:
+    """The moments with `_total`, the tickets of their pool (null without one), `_unseen`, those of what is on air and
+    was not seen, and `_own_tickets`, those of the logged item."""
     blocked = seen.groupBy(*MOMENT).agg(F.sum("_tickets").alias("_blocked"), ended().alias("_blocked_ended"))
     own = pool.select("_pool", F.col("item_id").alias("_own"), "_tickets", "_ended_us").groupBy("_pool", "_own")
-    own_tickets = own.agg(F.sum("_tickets").alias("_own_tickets"), ended().alias("_own_ended"))
-    met = seen.select(*MOMENT, F.col("item_id").alias("_own")).distinct().withColumn("_met", F.lit(True))
+    own_tickets = own.agg(F.sum("_tickets").alias("_theirs"), ended().alias("_theirs_ended"))
+    in_pool = moments.join(F.broadcast(totals(pool)), on="_pool", how="left")  # a day has one pool, or 288
     joined = in_pool.join(blocked, on=MOMENT, how="left").join(own_tickets, on=["_pool", "_own"], how="left")
-    joined = joined.join(met, on=[*MOMENT, "_own"], how="left")
-    theirs = F.when(F.col("_met").isNull(), _or_none("_own_tickets", "_own_ended")).otherwise(0)
-    others = tickets_left(F.col("_total"), F.col("_ended")) - _or_none("_blocked", "_blocked_ended")
+    unseen = _left("_total", "_ended") - _left("_blocked", "_blocked_ended")
     return joined.select(
-        *points.columns, "_total", (others - theirs).alias("_left"), (theirs > 0).alias("_is_candidate")
+        *moments.columns, "_total", unseen.alias("_unseen"), _left("_theirs", "_theirs_ended").alias("_own_tickets")
     )
 
 
-def _or_none(total: str, ended_ones: str) -> Column:
+def _left(total: str, ended_ones: str) -> Column:
     return F.coalesce(tickets_left(F.col(total), F.col(ended_ones)), F.lit(0))
 
 
-def _drawn(negatives: Negatives, points: DataFrame, pool: DataFrame, seen: DataFrame) -> DataFrame:
-    """example_id, `_k`, item_id, room_id, _sampling_probability of what is kept of the draws."""
-    numbers = F.explode(F.sequence(F.lit(1), F.lit(negatives.draws))).alias("_draw")
-    draws = points.select("*", numbers).withColumn("_ticket", _ticket(negatives))
-    last = F.col("_first") + F.col("_tickets") - 1
-    tickets = pool.select("_pool", *CANDIDATE, F.explode(F.sequence("_first", last)).alias("_ticket"))
-    won = draws.join(tickets, on=["_pool", "_ticket"], how="inner").where(F.col("item_id") != F.col("_own"))
-    over = F.col("_ended_us") < F.unix_micros("event_time")
-    fresh = won.where(~F.coalesce(over, F.lit(False)))
-    fresh = fresh.join(seen.select(*MOMENT, "item_id").distinct(), on=[*MOMENT, "item_id"], how="left_anti")
-    once = fresh.groupBy("example_id", "item_id", "room_id", "_tickets", "_left").agg(F.min("_draw").alias("_draw"))
-    number = F.row_number().over(Window.partitionBy("example_id").orderBy("_draw"))
-    kept = once.withColumn("_k", number).where(F.col("_k") <= negatives.per_example)
-    probability = (F.col("_tickets") / F.col("_left")).cast("float").alias("_sampling_probability")
-    return kept.select("example_id", "_k", "item_id", "room_id", probability)
+def _drawn(negatives: Negatives, counted: DataFrame, pool: DataFrame) -> DataFrame:
+    """A row for each draw that is no blank: item_id, room_id, `_tickets`; draw 0 is the logged item."""
+    last = F.when(F.col("_total").isNull(), 0).otherwise(negatives.draws)
+    numbered = counted.select("*", F.explode(F.sequence(F.lit(0), last)).alias("_draw"))
+    draws = numbered.withColumn("_ticket", F.when(F.col("_draw") > 0, _ticket(negatives)))
+    numbers = F.explode(F.sequence("_first", F.col("_first") + F.col("_tickets") - 1)).alias("_ticket")
+    tickets = pool.select("_pool", "item_id", "room_id", "_tickets", "_ended_us", numbers)
+    won = draws.join(tickets, on=["_pool", "_ticket"], how="left")
+    is_other = (F.col("item_id") != F.col("_own")) & ~(F.coalesce("_ended_us", "_now") < F.col("_now"))
+    won = won.withColumn("_now", F.unix_micros("event_time")).where((F.col("_draw") == 0) | is_other)
+    return won.withColumn("item_id", F.coalesce("item_id", "_own"))
 
 
 def _ticket(negatives: Negatives) -> Column:
@@ -135,17 +143,39 @@ def _ticket(negatives: Negatives) -> Column:
     return F.pmod(F.xxhash64(name), F.col("_total"))
 
 
-def _of_logged() -> list[Column]:
-    weight = F.when(F.col("_counts"), 1.0).otherwise(0.0)
-    values = (F.lit(False), F.lit(1.0).cast("float"), weight.cast("float"))
-    return [value.alias(name) for name, value in zip(OF_A_POINT, values, strict=True)]
+def _kept(negatives: Negatives, drawn: DataFrame, seen: DataFrame) -> DataFrame:
+    """example_id, `_k` (0 of the logged item), item_id, room_id, `_own_left` (the tickets with which the logged item
+    would have been in the draw), _sampling_probability, _weight: of the first draws that count and give a new one."""
+    items = seen.select(*MOMENT, "item_id").distinct().withColumn("_seen", F.lit(True))
+    flagged = drawn.join(items, on=[*MOMENT, "item_id"], how="left")
+    of_example = Window.partitionBy("example_id")
+    own = F.when((F.col("_draw") == 0) & F.col("_seen").isNull(), F.col("_own_tickets"))
+    known = flagged.withColumn("_own_left", F.coalesce(F.max(own).over(of_example), F.lit(0)))
+    same = Window.partitionBy("example_id", "item_id", "room_id").orderBy("_draw")
+    counting = known.where("_draw = 0 or _seen is null").withColumn("_times", F.row_number().over(same))
+    place = (F.row_number().over(of_example.orderBy("_draw")) - 1).alias("_k")
+    numbered = counting.where("_times = 1").select("*", place).where(F.col("_k") <= negatives.per_example)
+    probability = F.when(F.col("_k") == 0, 1.0).otherwise(F.col("_tickets") / (F.col("_unseen") - F.col("_own_left")))
+    said = [probability.cast("float").alias("_sampling_probability"), F.lit(1.0).cast("float").alias("_weight")]
+    return numbered.select("example_id", "_k", "item_id", "room_id", "_own_left", *said)
 
 
-def _of_sampled(config: Config, negatives: Negatives) -> list[Column]:
-    """The columns of exposures_of() and OF_A_POINT."""
-    kept = {"user_id", "event_time", "item_id", "room_id", *negatives.keep}
-    said = {name: F.col(name) if name in kept else F.lit(None).cast(t) for name, t in event_columns(config).items()}
-    said["example_id"] = F.concat_ws("~", "example_id", F.col("_k").cast("string"))
-    values = (F.lit(True), F.col("_sampling_probability"), F.lit(1.0).cast("float"))
-    said |= zip(OF_A_POINT, values, strict=True)
-    return [value.alias(name) for name, value in said.items()]
+def _as_points(config: Config, negatives: Negatives, exposures: DataFrame, kept: DataFrame) -> DataFrame:
+    joined = exposures.alias("logged").join(kept.alias("drawn"), on="example_id", how="inner")
+    is_sampled = F.col("drawn._k") > 0
+    shared = {"user_id", "event_time", *negatives.keep}
+    said = {
+        "example_id": F.when(is_sampled, F.concat_ws("~", "example_id", F.col("drawn._k").cast("string"))).otherwise(
+            F.col("example_id")
+        )
+    }
+    for name in event_columns(config):
+        own = F.col(f"drawn.{name}") if name in ("item_id", "room_id") else F.lit(None)
+        logged = F.col(f"logged.{name}")
+        said[name] = logged if name in shared else F.when(is_sampled, own).otherwise(logged)
+    point = _of_a_point(is_sampled, F.col("drawn._sampling_probability"), F.col("drawn._weight"))
+    return joined.select(*[column.alias(name) for name, column in said.items()], *point)
+
+
+def _of_a_point(sampled: Column, probability: Column, weight: Column) -> list[Column]:
+    return [sampled.alias("_sampled"), probability.alias("_sampling_probability"), weight.alias("_weight")]
