@@ -78,7 +78,8 @@ def points_of(config: Config, day: Day, events: DataFrame, known: Known) -> Poin
     kept = _kept(negatives, _drawn(negatives, _counted(moments, pool, seen), pool), seen)
     if _learns_choice(config):
         kept = kept.where("_k = 0 or _own_left > 0").withColumn("_weight", (F.col("_own_left") > 0).cast("float"))
-    return Points(_as_points(config, negatives, exposures, kept), (pool, seen))
+    kept = kept.persist()  # or a sequence, which asks for the moments first, would sample a second time
+    return Points(_as_points(config, negatives, exposures, kept), (pool, seen, kept))
 
 
 def _learns_choice(config: Config) -> bool:
