@@ -20,6 +20,7 @@ from pipeline.config.explain_labels import label_words
 from pipeline.config.features import ALWAYS_SPLIT, KINDS
 from pipeline.config.schema import json_schema
 from pipeline.features import feature_specs
+from tests.steps.negatives_reference import sampling_config
 
 ROOT = Path(__file__).parent.parent
 CONF = sorted((ROOT / "conf").glob("*.toml"))
@@ -109,11 +110,11 @@ def test_a_label_is_told_in_one_sentence(label: Label | ChosenLabel, words: str)
 
 
 def test_what_is_sampled_is_told() -> None:
-    said = " ".join(line.strip() for line in explain(load_config(ROOT / "conf" / "globo.toml")).splitlines())
+    said = " ".join(line.strip() for line in explain(sampling_config("popular")).splitlines())
     assert (
-        "Beside each click stand up to 4 sampled candidates with its user_id, event_time, environment, device, os, "
-        "country, region, referrer: items of the day before's click, none that the user met in the last 2 days, drawn "
-        "by (1 + events click of the day before) ^ 0.75; sampling_probability says how likely each was."
+        "Beside each exposure stand up to 3 sampled candidates with its user_id, event_time, scene: items of the day "
+        "before's enter, none that the user met in the last 1 day, drawn by (1 + events enter of the day before) ^ "
+        "0.75; sampling_probability says how likely each was."
     ) in said
 
 
