@@ -120,7 +120,7 @@ def field_names(source: Source, raw: RawLines) -> list[str]:
     if source.format == "json":
         return _asked(source)
     if source.fields is None and source.header and raw.header is None and source.format == "csv":
-        return named  # there is no line that could be taken apart
+        return _asked(source)  # there is no line that could be taken apart
     if source.format == "parquet":
         known = list(row_fields(raw.table))
         fields = [name for name in known if name in {*named, *_mentioned(source)}]
