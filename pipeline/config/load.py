@@ -54,7 +54,7 @@ def _base_of(tables: Mapping[str, Any]) -> str | None:
 
 def _load_derived(path: Path, tables: dict[str, Any], name: str, overrides: list[str]) -> Config:
     """A product with a base; an override of what the base says is one of the base's."""
-    from pipeline.config.base import TAKEN, TAKEN_OF_PRODUCT, refuse_what_the_base_lacks, with_base
+    from pipeline.config.derived import TAKEN, TAKEN_OF_PRODUCT, refuse_what_the_base_lacks, with_base
 
     of_base = [*(f"{section}." for section in TAKEN), *(f"product.{key}=" for key in TAKEN_OF_PRODUCT)]
     theirs = [one for one in overrides if one.replace(" ", "").startswith(tuple(of_base))]

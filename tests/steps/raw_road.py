@@ -7,8 +7,6 @@ import datetime
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,6 +23,7 @@ from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import clean_logs, raw_lines
 from tests.steps.rows import Row, later
 from tests.steps.session_reference import published, session_tables, sessions_of
+from tests.steps.spark_settings import spark_settings
 from tests.steps.world import Road
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -240,18 +239,8 @@ class RoadReference:
         }
 
 
-@contextmanager
-def _plainly(spark: SparkSession) -> Iterator[None]:
-    """One partition and no second thoughts: for some dozen rows a plan takes longer than the work."""
-    settings = {"spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false"}
-    before = {name: str(spark.conf.get(name)) for name in settings}
-    for name, value in settings.items():
-        spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            spark.conf.set(name, value)
+PLAINLY = {"spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false"}
+"""No second thoughts: for some dozen rows a plan takes longer than the work."""
 
 
 def walked(
@@ -260,7 +249,7 @@ def walked(
     """Both, with examples of the last days; every line has its fate in both."""
     config, lines = road_config(first), lines_of(first, days, seed)
     walk, reference = Walk(spark, config, folder), RoadReference(config, lines)
-    with _plainly(spark):
+    with spark_settings(spark, PLAINLY):
         for number, (day, rows) in enumerate(sorted(lines.items())):
             assert walk.day(day, rows, number >= days - examples) == reference.fates[day], day
     return walk.road, reference

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from tests.steps.session_reference import (
     sessions_of,
     visits,
 )
+from tests.steps.spark_settings import shuffles
 
 FIRST = datetime.date(2026, 3, 28)
 DAYS = [add_days(FIRST, n) for n in range(3)]
@@ -59,19 +58,6 @@ def build(spark: SparkSession, rows: list[Row], folder: Path, days: list[Day]) -
         found = pq.read_table(str(folder / f"dt={day}"), partitioning=None).to_pylist()
         made[day] = sorted(found, key=lambda row: row["session_id"])
     return made
-
-
-@contextmanager
-def shuffles(spark: SparkSession, partitions: int) -> Iterator[None]:
-    names = ("spark.sql.shuffle.partitions", "spark.sql.adaptive.coalescePartitions.enabled")
-    before = {name: str(spark.conf.get(name)) for name in names}
-    for name, value in zip(names, (str(partitions), "false"), strict=True):
-        spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            spark.conf.set(name, value)
 
 
 @pytest.mark.parametrize("partitions", [1, 3, 16])

@@ -19,6 +19,7 @@ from pipeline.statistics.columns import Kinds, kinds_of
 from pipeline.steps.build_statistics import build_statistics
 from pipeline.steps.build_statistics.counting import Asked, count_columns
 from tests.steps.rows import FIRST, Row, at, event, events_frame, frame, later, toy_config
+from tests.steps.spark_settings import shuffles
 from tests.steps.world import arrived, random_world, walk
 
 KINDS: Kinds = {
@@ -123,12 +124,8 @@ def quantiles_of(values: list[Any]) -> list[float]:
 def test_counts_are_those_of_a_plain_count_for_any_partitions(spark: SparkSession, partitions: int) -> None:
     rows = random_rows(5)
     table = frame(spark, rows, TYPES).repartition(partitions)
-    before = spark.conf.get("spark.sql.shuffle.partitions")
-    spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-    try:
+    with shuffles(spark, partitions):
         found = counted(table, KINDS)
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", str(before))
     assert list(found) and set(found) == set(KINDS)
     for name, row in found.items():
         values = values_of(rows, name)

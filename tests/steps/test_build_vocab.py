@@ -15,6 +15,7 @@ from pipeline.days import add_days
 from pipeline.schemas import TOMBSTONE
 from pipeline.steps.build_vocab import BuildVocab, build_vocab, vocabulary_values
 from tests.steps.rows import FIRST, at, attributes_frame, collected, event, events_frame, frame, statement, toy_config
+from tests.steps.spark_settings import shuffles
 
 Counts = dict[str, int]
 Rows = list[tuple[object, ...]]
@@ -124,12 +125,8 @@ def test_several_vocabularies_over_several_days_as_by_hand(spark: SparkSession, 
          chance.random() < 0.8}
         for _ in range(2)
     ]  # fmt: skip
-    before = spark.conf.get("spark.sql.shuffle.partitions")
-    try:
-        spark.conf.set("spark.sql.shuffle.partitions", partitions)
+    with shuffles(spark, partitions):
         made = _snapshots(spark, days)
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", str(before))
     assert set(made) == set(names)
     assert {name: made[name] for name in names} == {name: _by_hand(days, name, least) for name, least in names.items()}
 

@@ -18,6 +18,7 @@ from pipeline.config import Config, load_config
 from pipeline.days import day_start_us
 from pipeline.errors import DamagedData
 from pipeline.steps.clean_logs import CleanLogs, clean_logs, last_arrivals, raw_lines
+from tests.steps.spark_settings import shuffles
 
 DAY = datetime.date(2026, 1, 3)
 CONF = Path(__file__).parents[2] / "conf"
@@ -330,12 +331,11 @@ def test_how_files_are_cut_and_rows_are_spread_changes_nothing(cleaner: Cleaner)
     lines = [*wild_lines(seed=6, count=200), show(id="twice"), show(id="twice", pos=3)]
     results = []
     for files, partitions in ((1, 1), (3, 3), (5, 16)):
-        cleaner.spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-        cleaned = cleaner.clean(*lines, files=files)
-        tables = (cleaned.events.drop("source_file"), cleaned.quarantine.drop("source_file"), cleaned.accounting)
-        results.append([sorted(map(repr, table.collect())) for table in tables])
-        cleaned.release()
-    cleaner.spark.conf.set("spark.sql.shuffle.partitions", "4")
+        with shuffles(cleaner.spark, partitions):
+            cleaned = cleaner.clean(*lines, files=files)
+            tables = (cleaned.events.drop("source_file"), cleaned.quarantine.drop("source_file"), cleaned.accounting)
+            results.append([sorted(map(repr, table.collect())) for table in tables])
+            cleaned.release()
     for other in results[1:]:
         for ours, theirs in zip(results[0], other, strict=True):
             assert set(ours) ^ set(theirs) == set()

@@ -18,6 +18,7 @@ from pipeline.steps.clean_logs import raw_lines
 from pipeline.steps.clean_table import CleanTable, clean_table, in_two_splits
 from pipeline.steps.clean_table.images import image_rows
 from pipeline.steps.clean_table.splits import thresholds, unlisted
+from tests.steps.spark_settings import shuffles
 from tests.steps.tables import anywhere, table_config
 from tests.test_idx import idx, images, write
 
@@ -140,12 +141,8 @@ def test_ids_and_splits_stay_however_files_are_cut_and_work_is_spread(
 ) -> None:
     lines, config = table_lines(4, 120), table_config(anywhere(split))
     whole = rows_of(cleaned(spark, config, {"": written(tmp_path / "one", lines)}))
-    before = spark.conf.get("spark.sql.shuffle.partitions")
-    spark.conf.set("spark.sql.shuffle.partitions", 3)
-    try:
+    with shuffles(spark, 3):
         cut = rows_of(cleaned(spark, config, {"": written(tmp_path / "cut", lines[::-1], 3)}))
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", str(before))
     assert cut == whole
     assert sum(map(len, whole.values())) == len({row[0] for rows in whole.values() for row in rows})
 

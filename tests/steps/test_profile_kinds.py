@@ -16,7 +16,7 @@ from pipeline.steps.check_features import check_features
 from pipeline.steps.measures import daily_columns
 from tests.steps.profile_reference import SECTIONS, ProfileReference
 from tests.steps.rows import FIRST, Row, collected, frame, toy_config
-from tests.steps.test_road_of_features import _shuffles
+from tests.steps.spark_settings import shuffles
 from tests.steps.world import Road, World, walk
 
 DAYS = [add_days(FIRST, n) for n in range(4)]
@@ -78,7 +78,7 @@ def test_weights_have_the_bits_of_the_fold(road: Road, world: World) -> None:
 def test_any_number_of_partitions_gives_the_same_rows(
     spark: SparkSession, road: Road, world: World, tmp_path: Path, partitions: int
 ) -> None:
-    with _shuffles(spark, partitions):
+    with shuffles(spark, partitions):
         other = walk(spark, toy_config(**SECTIONS), world, tmp_path, [DAYS[2]], road)
     for dataset in road.columns:
         assert other.rows(dataset, DAYS[2]) == road.rows(dataset, DAYS[2]), dataset

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from pipeline.features import vocabulary_names
 from pipeline.steps.build_examples import build_examples
 from tests.steps.reference import Reference
 from tests.steps.rows import FIRST, Row, toy_config
+from tests.steps.spark_settings import shuffles
 from tests.steps.world import ENTITIES, Road, World, arrived, random_world, walk
 
 DAYS = [add_days(FIRST, n) for n in range(4)]
@@ -74,27 +73,10 @@ def test_newer_profiles_ids_and_events_are_not_looked_at(spark: SparkSession, ro
 def test_any_number_of_partitions_gives_the_same_rows(
     spark: SparkSession, road: Road, world: World, tmp_path: Path, partitions: int
 ) -> None:
-    with _shuffles(spark, partitions):
+    with shuffles(spark, partitions):
         other = walk(spark, toy_config(), world, tmp_path, [DAYS[2]], road)
     for dataset in road.columns:
         assert other.rows(dataset, DAYS[2]) == road.rows(dataset, DAYS[2]), dataset
-
-
-@contextmanager
-def _shuffles(spark: SparkSession, partitions: int) -> Iterator[None]:
-    """That many partitions, also where little data would be put together."""
-    settings = {
-        "spark.sql.shuffle.partitions": str(partitions),
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",
-    }
-    before = {name: spark.conf.get(name) for name in settings}
-    for name, value in settings.items():
-        spark.conf.set(name, value)
-    try:
-        yield
-    finally:
-        for name, old in before.items():
-            spark.conf.set(name, str(old))
 
 
 def _assert_same(made: Row, expected: Row) -> None:

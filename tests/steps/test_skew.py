@@ -25,6 +25,7 @@ from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.clean_logs import RawLines, clean_logs
 from tests.steps.rows import FIRST, at, toy_config
 from tests.steps.session_reference import session_config
+from tests.steps.spark_settings import spark_settings
 
 EVENTS, TASKS = 24_000, 32
 DAY = FIRST.replace(day=2)
@@ -87,12 +88,8 @@ class Busy:
 
 @pytest.fixture
 def busy(spark: SparkSession, tmp_path: Path) -> Iterator[Busy]:
-    before = {name: spark.conf.get(name, None) for name in AS_IF_LARGE}
-    for name, value in AS_IF_LARGE.items():
-        spark.conf.set(name, value)
-    yield Busy(spark, toy_config(clean={"bots": BOTS}), tmp_path)
-    for name, usual in before.items():
-        spark.conf.unset(name) if usual is None else spark.conf.set(name, usual)
+    with spark_settings(spark, AS_IF_LARGE):
+        yield Busy(spark, toy_config(clean={"bots": BOTS}), tmp_path)
 
 
 def pick(salt: str, count: int) -> str:
