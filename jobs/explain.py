@@ -38,7 +38,7 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
     faults: list[str] = []
     for day in days_of(config, parsed):
         rows: list[tuple[str, ...]] = [HEADER]
-        for name in [parsed.step] if parsed.step else _steps(config):
+        for name in [parsed.step] if parsed.step else steps_of(config):
             try:
                 plan, sizes = planned(runner, name, day)
             except MissingInput as error:
@@ -55,7 +55,8 @@ def explain(config: Config, parsed: argparse.Namespace) -> None:
         raise PipelineError("; ".join(faults) + ". Join on a key, or use a built-in function of Spark")
 
 
-def _steps(config: Config) -> Sequence[str]:
+def steps_of(config: Config) -> Sequence[str]:
+    """The jobs of this product's steps, in order."""
     from pipeline.table_road import OWN_STEPS
 
     if config.product.base is not None:

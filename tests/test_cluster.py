@@ -105,7 +105,7 @@ def test_an_environment_that_is_not_the_locked_one_is_not_packed(tmp_path: Path)
 
 def test_the_line_to_type_names_both_archives() -> None:
     line = distribution.submit_line("spark://h:7077", Path("dist/p.tar.gz"), Path("dist/c.tar.gz"), "day", "--dt=x")
-    assert line.split(" \\\n    ")[1:3] == [
+    assert line.split(" \\\n    ")[1:4] == [
         "--archives dist/p.tar.gz#packages,dist/c.tar.gz#code",
         "--conf spark.executorEnv.PYTHONPATH=code:packages",
         "--conf spark.executor.extraJavaOptions=-XX:-DontCompileHugeMethods",

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.explain import planned, unjustified
-from jobs.steps import STEPS
+from jobs.explain import planned, steps_of, unjustified
 from pipeline import road
 from pipeline.artifact import load_artifact, load_golden
 from pipeline.config import Config, load_config
@@ -26,6 +25,7 @@ from pipeline.errors import DamagedData, MissingInput, Refused
 from pipeline.report import summary
 from pipeline.runner import Outcome, Runner
 from pipeline.storage import data_files, read_manifest
+from pipeline.table_road import data_steps
 from pipeline.training import TrainResult, train
 
 CONF = Path(__file__).parent.parent / "conf" / "live.toml"
@@ -66,7 +66,7 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
     runner = Runner(config, spark)
     simulate_logs(config, runner.warehouse, spark)
     days = [add_days(config.product.first_day, i) for i in range(4)]
-    outcomes = [runner.run(step, day) for day in days for step in road.DATA_STEPS]
+    outcomes = [runner.run(step, day) for day in days for step in data_steps(config)]
     trained = train(config, runner.warehouse, days[-1])
     outcomes.append(runner.run(road.RECOMMEND, days[-1]))
     yield Built(runner, days, outcomes, trained)
@@ -101,7 +101,7 @@ def test_labels_are_what_really_happened(built: Built) -> None:
 
 def test_a_step_that_ran_is_skipped(built: Built) -> None:
     assert not any(outcome.skipped for outcome in built.outcomes)
-    again = [built.runner.run(step, built.days[-1]) for step in (*road.DATA_STEPS, road.RECOMMEND)]
+    again = [built.runner.run(step, built.days[-1]) for step in (*data_steps(built.config), road.RECOMMEND)]
     assert all(outcome.skipped for outcome in again)
     assert train(built.config, built.runner.warehouse, built.days[-1]) == built.trained
 
@@ -177,7 +177,7 @@ def test_no_step_has_a_plan_that_its_rows_should_not_meet(built: Built) -> None:
     """Planned from what is published; what a step reads is what the manifests say, and planning publishes nothing."""
     day = built.days[-1]
     before = read_manifest(built.runner.warehouse.folder("events", day))
-    for name in STEPS:
+    for name in steps_of(built.config):
         plan, sizes = planned(built.runner, name, day)
         assert unjustified(name, plan.counts) == []
         assert plan.counts["shuffles"] > 0
