@@ -16,13 +16,15 @@ PEERS ?=
 SECONDS ?=
 REPEATS ?=
 ROWS ?=
+LINES ?=
 
 # Java is where `make setup` found it; SET="a.b=1 c.d=2" becomes one --set each.
 PYTHON_HERE = JAVA_HOME="$$(cat .venv/java-home)" .venv/bin/python
 OPTIONS = --conf '$(CONF)' $(foreach setting,$(SET),--set '$(setting)')
 FILES_OPTION = $(if $(QUARANTINE_FILES),--quarantine-files)
 BENCH_OPTIONS = $(if $(PEERS),--peers '$(PEERS)') $(if $(SECONDS),--seconds $(SECONDS)) \
-	$(if $(REPEATS),--repeats $(REPEATS)) $(if $(ROWS),--rows $(ROWS))
+	$(if $(REPEATS),--repeats $(REPEATS)) $(if $(ROWS),--rows $(ROWS)) \
+	$(if $(LINES),--lines $(LINES))
 
 .PHONY: help setup run day backfill train explain compact dist test check prove bench clean
 .NOTPARALLEL:
@@ -43,6 +45,7 @@ help:  ## print this
 	@echo "  PART=name                one part of prove or bench, one path of test"
 	@echo "  PEERS=path/to/python     for bench: the Python that has torch, tensorflow and jax"
 	@echo "  SECONDS= REPEATS= ROWS=  for bench: of the clock a process, processes a side, rows of part memory"
+	@echo "  LINES=4000000            for bench: of a day in part features"
 
 setup:  ## make .venv from requirements.lock and find Java 17 or newer (the other verbs do it by themselves)
 	@.ci/setup $(if $(filter setup,$(MAKECMDGOALS)),,--quiet)

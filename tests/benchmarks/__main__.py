@@ -62,6 +62,7 @@ def _asked(arguments: list[str]) -> tuple[list[str], Settings]:
     parser.add_argument("--repeats", type=int, default=Settings.repeats, help="processes of each side (5)")
     parser.add_argument("--seconds", type=float, default=Settings.seconds, help="of the clock in each of them (5)")
     parser.add_argument("--rows", type=int, default=Settings.rows, help="of the table in part memory (50,000,000)")
+    parser.add_argument("--lines", type=int, default=Settings.lines, help="of a day in part features (4,000,000)")
     asked = vars(parser.parse_args(arguments))
     return asked.pop("parts"), Settings(**asked)
 
