@@ -31,7 +31,9 @@ def main() -> None:
     """Parse and run."""
     arguments = parser(__doc__ or "", "the day of the profile, or of the examples")
     arguments.add_argument("what", choices=("user", "item", "example"))
-    arguments.add_argument("id", help="of the user or item, or the event_id of the exposure")
+    arguments.add_argument(
+        "id", help="of the user or item, or the event_id of the exposure (with ~K: the Kth sampled beside it)"
+    )
     arguments.add_argument("--json", action="store_true", help="as one JSON object, every row")
     run(show, arguments)
 

@@ -70,13 +70,17 @@ TOMBSTONE = " forgotten "
 """How the value begins that stands in a vocabulary for one that was forgotten, its id behind: an id stays taken. No
 value of the logs begins with a space, for cleaning takes spaces away."""
 
-EXAMPLES: Columns = {  # key: example_id (the event_id of the exposure)
+EXAMPLES: Columns = {  # key: example_id (the event_id of the exposure; of what is sampled beside it <event_id>~<k>)
     "example_id": "string",
     "user_id": "string",
     "item_id": "string",
     "room_id": "string",
     "event_time": "timestamp",
     "weight": "float",
+}
+
+SAMPLED: Columns = {  # of examples where $.negatives is declared
+    "sampling_probability": "float",  # 1 of what was logged; else that of one draw, among all that could be drawn then
 }
 
 TABLE_EXAMPLES: Columns = {  # key: example_id (the row_id of a row of a table)
@@ -162,10 +166,11 @@ def rows(config: Config) -> Columns:
 
 
 def examples(config: Config) -> Columns:
-    """One exposure, or one row of a table, with its labels and features; key example_id."""
+    """One exposure or sampled candidate, or one row of a table, with its labels and features; key example_id."""
     labels = {f"label_{name}": "float" for name in config.labels}
     features = {column: _feature_type(spec) for spec in feature_specs(config) for column in spec.columns}
-    return {**(EXAMPLES if config.table is None else TABLE_EXAMPLES), **labels, **features}
+    sampled = {} if config.negatives is None else SAMPLED
+    return {**(EXAMPLES if config.table is None else TABLE_EXAMPLES), **sampled, **labels, **features}
 
 
 def ddl(columns: Columns) -> str:

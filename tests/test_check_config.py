@@ -13,12 +13,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline.config import Feature, load_config
+from pipeline.config import ChosenLabel, Feature, Label, load_config
 from pipeline.config.explain import explain
 from pipeline.config.explain_inputs import computed_from
+from pipeline.config.explain_labels import label_words
 from pipeline.config.features import ALWAYS_SPLIT, KINDS
 from pipeline.config.schema import json_schema
 from pipeline.features import feature_specs
+from tests.steps.negatives_reference import sampling_config
 
 ROOT = Path(__file__).parent.parent
 CONF = sorted((ROOT / "conf").glob("*.toml"))
@@ -101,6 +103,46 @@ def test_each_kind_of_feature_has_words_of_its_own() -> None:
     assert not any("None" in words for words in said.values())
 
 
+LABELS: list[tuple[Label | ChosenLabel, str]] = [
+    (
+        Label(of="show", event="enter", within_s=60, mature_after_s=600),
+        "1 for an event show that enter of the same user_id and item_id follows within 1 min, else 0",
+    ),
+    (
+        Label(event="watch", match=("room",), within_s=60, mature_after_s=90, of="show", column="ms", at_least=9),
+        "1 for an event show that events watch of the same room follow within 1 min whose ms sum to 9 or more, else 0",
+    ),
+    (
+        Label(of="click", event="click", within_s=60, mature_after_s=60, next=True),
+        "1 for an event click whose user's next click, within 1 min, has the same user_id and item_id, else 0",
+    ),
+    (
+        ChosenLabel(of="click", chosen=True, mature_after_s=60),
+        "1 for an event click in the log, 0 for what is sampled beside it",
+    ),
+    (
+        ChosenLabel(of="rating", chosen=True, column="stars", at_least=4, mature_after_s=5),
+        "1 for an event rating whose own stars is at least 4, else 0, and no feature sees it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("label", "words"), LABELS)
+def test_a_label_is_told_in_one_sentence(label: Label | ChosenLabel, words: str) -> None:
+    told, _, final = label_words(label).partition("; final ")
+    assert told == words
+    assert final.endswith(f" after the {label.of}.")
+
+
+def test_what_is_sampled_is_told() -> None:
+    said = " ".join(line.strip() for line in explain(sampling_config("popular")).splitlines())
+    assert (
+        "Beside each exposure stand up to 3 sampled candidates with its user_id, event_time, scene: items of the day "
+        "before's enter, none that the user met in the last 1 day, drawn by (1 + events enter of the day before) ^ "
+        "0.75; sampling_probability says how likely each was."
+    ) in said
+
+
 @pytest.mark.parametrize("path", CONF, ids=lambda path: path.name)
 def test_the_schema_takes_the_configs_of_the_project(path: Path) -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
@@ -115,6 +157,10 @@ def test_the_schema_takes_the_configs_of_the_project(path: Path) -> None:
         ("model.kind", "wide_and_deep", "'wide_and_deep' is not one of ['wide_deep'"),
         ("clean.budgets.malfrmed", 0.1, "'malfrmed' is not one of ['invalid_utf8'"),
         ("sources.events.columns.scene.type", "text", "is not one of ['string'"),
+        ("labels.enter", {"chosen": True, "mature_after_s": 60, "event": "enter"}, "('event' was unexpected)"),
+        ("labels.enter", {"column": "scene", "event": "enter"}, "'mature_after_s' is a required property"),
+        ("labels.enter", {"column": "scene", "even": "enter"}, "('even' was unexpected)"),
+        ("negatives", {"candidates": "on_air", "popularity": "enter"}, "'per_example' is a required property"),
     ],
 )
 def test_the_schema_refuses_what_the_config_refuses(place: str, value: Any, fault: str) -> None:

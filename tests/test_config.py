@@ -94,6 +94,9 @@ def set_at(tables: dict[str, Any], place: str, value: Any) -> None:
 
 
 EVENTS = "sources.events.columns"
+LABEL = {"event": "enter", "within_s": 60, "mature_after_s": 600}
+CHOSEN = {"chosen": True, "mature_after_s": 600}
+NEGATIVES = {"per_example": 2, "candidates": "on_air", "popularity": "enter"}
 CSV = {
     "kind": "events",
     "path": "x/{dt}",
@@ -215,6 +218,27 @@ CSV = {
         ("training.schedule", {"kind": "exponential"}, "$.training.schedule: kind = 'exponential' needs decay_steps a"),
         ("training.schedule", {"kind": "exponential", "decay_steps": 9}, "and decay_rate, decay_rate is absent"),
         ("training.clip_norm", 0, "$.training.clip_norm: Input should be greater than 0, got 0"),
+        # labels
+        ("labels.x", {**LABEL, "column": "amount"}, "$.labels.x: `column` and `at_least` go together"),
+        ("labels.x", {**LABEL, "column": "amount", "at_least": 0}, "$.labels.x.at_least: Input should be greater th"),
+        ("labels.x", {**LABEL, "next": True, "column": "amount", "at_least": 1}, "`next` looks at one event and `co"),
+        ("labels.x", {**LABEL, "next": True, "match": ["user_id"]}, "must hold user_id and something else, such as ["),
+        ("labels.x", {**LABEL, "next": True, "match": ["item_id", "room_id"]}, "`match` must hold user_id and somet"),
+        ("labels.x", {**LABEL, "mature_after_s": 59}, "$.labels.x: mature_after_s (59) must be at least within_s (60)"),
+        ("labels.x", {"column": "amount", "positive": ["1"]}, "$.labels.x.column: is for the rows of a table; a lab"),
+        ("labels.x", CHOSEN, "$.labels.x.chosen: would be 1 for every example: sample candidates beside them with [ne"),
+        ("labels.x", {**CHOSEN, "chosen": False}, "$.labels.x.chosen: Input should be True, got False"),
+        ("labels.x", {**CHOSEN, "at_least": 4}, "$.labels.x: `column` and `at_least` go together"),
+        ("labels.x", {**CHOSEN, "within_s": 4}, "$.labels.x.within_s: unknown key"),
+        # sampled candidates
+        ("negatives", {**NEGATIVES, "per_example": 0}, "$.negatives.per_example: Input should be greater than 0, go"),
+        ("negatives", {**NEGATIVES, "candidates": "all"}, "$.negatives.candidates: Input should be 'on_air' or 'pop"),
+        ("negatives", {**NEGATIVES, "power": 2}, "$.negatives.power: Input should be less than or equal to 1, got 2"),
+        ("negatives", {**NEGATIVES, "popularity": "entr"}, "$.negatives.popularity: must be one of ["),
+        ("negatives", {**NEGATIVES, "keep": ["scen"]}, "$.negatives.keep: must be one of ['amount', 'duration_ms', 'p"),
+        ("negatives", {**NEGATIVES, "keep": ["user_id"]}, "names 'user_id', which a candidate always shares with it"),
+        ("negatives", {**NEGATIVES, "keep": ["room_id"]}, "names 'room_id', which is of the event or its item, not "),
+        ("negatives", {**NEGATIVES, "seeds": 2}, "$.negatives.seeds: unknown key; did you mean 'seed'?"),
         # numbers that are none
         ("gate.auc.at_least", float("nan"), "$.gate.auc.at_least: Input should be a finite number, got nan"),
         ("features.item.level.edges", [1.0, 1e39], "edges must rise strictly, in float32 too, got [1.0, 1e+39]"),
@@ -254,10 +278,20 @@ def test_a_source_that_begins_after_the_product_is_refused(tables: dict[str, Any
             assert any(fault in line for line in faults(tables))
 
 
+def test_candidates_on_air_need_rooms(tables: dict[str, Any]) -> None:
+    set_at(tables, "datasets.rooms", None)
+    set_at(tables, "negatives", NEGATIVES)
+    told = '$.negatives.candidates: is "on_air", but $.datasets.rooms names no source; choose "popular"'
+    assert faults(tables) == [told]
+    tables["negatives"] = {**NEGATIVES, "candidates": "popular"}
+    tables["labels"]["x"] = CHOSEN
+    assert parse_config(tables).mature_after_s == 600
+
+
 def test_without_declared_values_any_event_type_may_come(tables: dict[str, Any]) -> None:
     set_at(tables, f"{EVENTS}.event_type.values", None)
     set_at(tables, "labels.enter.event", "entr")
-    assert parse_config(tables).event_labels["enter"].event == "entr"
+    assert parse_config(tables).labels["enter"].model_dump()["event"] == "entr"
 
 
 @pytest.mark.parametrize(

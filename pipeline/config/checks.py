@@ -68,6 +68,7 @@ def column_faults(columns: Mapping[str, Column], fields: tuple[str, ...] | None)
 def cross_faults(config: Config) -> list[Fault]:
     """Every fault between the tables."""
     from pipeline.config.drift import drift_faults
+    from pipeline.config.label_checks import label_faults
     from pipeline.config.sessions import session_faults
 
     sources = list(_unknown_sources(config))
@@ -77,7 +78,7 @@ def cross_faults(config: Config) -> list[Fault]:
         *crosses,
         *_targets(config),
         *fixed_faults(config),
-        *_labels_of_tables(config),
+        *label_faults(config),
         *unknown_labels(config),
         *_taken_names(config),
         *unknown_vocabularies(config),
@@ -179,11 +180,6 @@ def pii_faults(config: Config) -> Iterator[Fault]:
         yield "clean.pii_key_file", f"is missing: {sorted(hashed)} have pii = true, so name a file that holds a secret"
 
 
-def _labels_of_tables(config: Config) -> Iterator[Fault]:
-    for name in config.labels.keys() - config.event_labels.keys():
-        yield f"labels.{name}.column", "is for the rows of a table; a label of events needs `event` and `within_s`"
-
-
 def unknown_labels(config: Config) -> Iterator[Fault]:
     if config.training.label not in config.labels:
         yield "training.label", f"is {config.training.label!r}; declared labels are {sorted(config.labels)}"
@@ -275,7 +271,10 @@ def _event_types(config: Config) -> Iterator[Fault]:
         yield from ((f"clean.bots.{name}.event", rule.event) for name, rule in config.clean.bots.rules.items())
     for name, label in config.event_labels.items():
         yield f"labels.{name}.of", label.of
-        yield f"labels.{name}.event", label.event
+        if (followed := getattr(label, "event", None)) is not None:
+            yield f"labels.{name}.event", followed
+    if config.negatives is not None:
+        yield "negatives.popularity", config.negatives.popularity
     for entity in ("user", "item"):
         for name, key, event, _ in features_by_event(getattr(config.features, entity)):
             yield f"features.{entity}.{name}.{key}", event

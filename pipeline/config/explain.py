@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pipeline.config.cleaning import Rate, Regularity, Speed
 from pipeline.config.columns import Column
 from pipeline.config.explain_inputs import inputs
-from pipeline.config.features import ColumnLabel, Label
+from pipeline.config.explain_labels import label_words, negatives_words
 from pipeline.config.product import Config
 from pipeline.config.sessions import Sessions
 from pipeline.config.sources import Source
@@ -153,19 +153,9 @@ def _sessions(sessions: Sessions) -> Iterator[str]:
 def _labels(config: Config) -> Iterator[str]:
     for name, label in config.labels.items():
         learnt = " This is what the model learns." if name == config.training.label else ""
-        yield f"{name}: {_label(label)}{learnt}"
-
-
-def _label(label: Label | ColumnLabel) -> str:
-    if isinstance(label, ColumnLabel):
-        if label.classes is not None:
-            return f"the class 0 to {label.classes - 1} that column {label.column} says."
-        zeros = " or ".join(label.zeros) or "any other text"
-        return f"1 where column {label.column} is {' or '.join(label.positive)}, 0 where it is {zeros}."
-    return (
-        f"1 for an event {label.of} that {label.event} of the same {' and '.join(label.match)} follows within "
-        f"{duration(label.within_s)}, else 0; final {duration(label.mature_after_s)} after the {label.of}."
-    )
+        yield f"{name}: {label_words(label)}{learnt}"
+    if config.negatives is not None:
+        yield from negatives_words(config.negatives, config.event_labels[config.training.label].of)
 
 
 def _training(config: Config) -> Iterator[str]:

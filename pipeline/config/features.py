@@ -1,4 +1,4 @@
-"""[labels], [profiles], [vocabularies] and [features]: what is learnt, and from what."""
+"""[profiles], [vocabularies] and [features]: what is learnt from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table, one_of
+from pipeline.config.table import WRITTEN, Name, NotNegative, Positive, Table
 
 Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
 """`enter` counts events of that type; `watch.duration_ms` sums that column over them."""
@@ -37,53 +37,6 @@ MOST_BUCKETS = 2**31 - 4
 """Of a hash: its ids, with the three reserved ones, are int32."""
 HOUR = "hour"
 """What `by` calls the hour of an event in the product's zone."""
-
-
-class Label(Table):
-    """An example is an event of type `of`; it is positive when `event` follows in time."""
-
-    of: Name = "exposure"
-    event: Name
-    match: tuple[Name, ...] = Field(default=("user_id", "item_id"), min_length=1)
-    within_s: Positive
-    mature_after_s: Positive
-
-    @model_validator(mode="after")
-    def _matures(self) -> Label:
-        if self.mature_after_s < self.within_s:
-            raise ValueError(f"mature_after_s ({self.mature_after_s}) must be at least within_s ({self.within_s})")
-        return self
-
-
-ONE = ("1",)
-
-
-class ColumnLabel(Table):
-    """A label that a column of a table says: 1 or 0, or with `classes` the number of a class."""
-
-    column: Name
-    positive: tuple[str, ...] = Field(default=ONE, min_length=1)
-    """Texts of the column that mean 1."""
-    negative: tuple[str, ...] = ()
-    """Texts of the column that mean 0. Where none is given: "0" beside `positive` = ["1"], else every other text."""
-    classes: Annotated[int, Field(ge=2)] | None = None
-    """The column holds the whole numbers from 0 up to this one, without it."""
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> ColumnLabel:
-        if self.classes is not None and (self.positive != ONE or self.negative):
-            raise ValueError("`positive` and `negative` mean nothing beside `classes`: leave them out")
-        if both := sorted({*self.positive} & {*self.negative}):
-            raise ValueError(f"{both} cannot be positive and negative")
-        return self
-
-    @property
-    def zeros(self) -> tuple[str, ...]:
-        """Texts that mean 0; empty where every text does that is not positive."""
-        return self.negative or (("0",) if self.positive == ONE else ())
-
-
-AnyLabel = Annotated[Label | ColumnLabel, one_of(lambda given: ColumnLabel if "column" in given else Label)]
 
 
 class Profiles(Table):

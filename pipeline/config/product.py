@@ -11,7 +11,9 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 from pipeline.config.checks import cross_faults, refuse
 from pipeline.config.cleaning import Clean
 from pipeline.config.drift import Drift
-from pipeline.config.features import AnyLabel, Features, Label, Profiles, Vocabulary
+from pipeline.config.features import Features, Profiles, Vocabulary
+from pipeline.config.labels import AnyLabel, EventLabel
+from pipeline.config.negatives import Negatives
 from pipeline.config.sessions import Sessions
 from pipeline.config.sources import Datasets, Source
 from pipeline.config.table import WRITTEN, Name, Positive, Table, by_name
@@ -66,6 +68,7 @@ class Config(Table):
     clean: Clean = Clean()
     sessions: Sessions | None = None
     labels: dict[Name, AnyLabel]
+    negatives: Negatives | None = None
     profiles: Profiles = Profiles()
     vocabularies: dict[Name, Vocabulary] = Field(default={})
     features: Features
@@ -94,9 +97,14 @@ class Config(Table):
         return source if isinstance(source, TableSource) else None
 
     @property
-    def event_labels(self) -> dict[str, Label]:
-        """The labels that look for an event: all of them in a product of events."""
-        return {name: label for name, label in self.labels.items() if isinstance(label, Label)}
+    def event_labels(self) -> dict[str, EventLabel]:
+        """The labels of a product of events: all of them there."""
+        return {name: label for name, label in self.labels.items() if isinstance(label, EventLabel)}
+
+    @property
+    def mature_after_s(self) -> int:
+        """How long after it happened the last label of an example is final."""
+        return max(label.mature_after_s for label in self.event_labels.values())
 
     @model_validator(mode="after")
     def _references(self, info: ValidationInfo) -> Config:

@@ -6,6 +6,7 @@ It says what each table may hold. What must hold between tables (a feature names
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.config.cleaning import RULE_IDS
@@ -21,8 +22,10 @@ def json_schema() -> dict[str, Any]:
     tables["Clean"]["properties"]["budgets"]["propertyNames"] = {"enum": list(RULE_IDS)}
     tables["Model"]["properties"]["kind"]["enum"] = sorted(FAMILIES)
     properties = schema["properties"]
-    _choose(properties["sources"], {"properties": {"kind": {"const": "table"}}}, "TableSource", "Source")
-    _choose(properties["labels"], {"required": ["column"]}, "ColumnLabel", "Label")
+    table_source = {"properties": {"kind": {"const": "table"}}}
+    _choose(properties["sources"], [(table_source, "TableSource")], "Source")
+    of_a_table = {"required": ["column"], "not": {"required": ["event"]}}
+    _choose(properties["labels"], [({"required": ["chosen"]}, "ChosenLabel"), (of_a_table, "ColumnLabel")], "Label")
     tables["TimeFormat"] = {"anyOf": [tables["TimeFormat"], _name_alone(tables["TimeFormat"])]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -33,9 +36,10 @@ def _name_alone(table: dict[str, Any]) -> dict[str, Any]:
     return names
 
 
-def _choose(tables: dict[str, Any], condition: dict[str, Any], then: str, otherwise: str) -> None:
-    """One class or the other by a condition, so that a fault is told of the class that was meant."""
-    chosen, other = ({"$ref": f"#/$defs/{name}"} for name in (then, otherwise))
+def _choose(tables: dict[str, Any], kinds: Sequence[tuple[dict[str, Any], str]], otherwise: str) -> None:
+    """The class of the first condition that holds, so that a fault is told of the class that was meant."""
+    choice: dict[str, Any] = {"$ref": f"#/$defs/{otherwise}"}
+    for condition, name in reversed(kinds):
+        choice = {"if": condition, "then": {"$ref": f"#/$defs/{name}"}, "else": choice}
     (patterns,) = [key for key in ("patternProperties", "additionalProperties") if key in tables]
-    choice = {"if": condition, "then": chosen, "else": other}
     tables[patterns] = choice if patterns == "additionalProperties" else dict.fromkeys(tables[patterns], choice)

@@ -15,7 +15,7 @@ from pipeline.config.checks import (
     unknown_vocabularies,
 )
 from pipeline.config.cleaning import ROW_RULE_IDS, RULE_IDS
-from pipeline.config.features import ColumnLabel
+from pipeline.config.labels import ColumnLabel
 from pipeline.config.table_sources import ColumnSplit, LeaveOneOut, TableSource
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ OF_EVENTS = {
     "training": ("days", "evaluation_days"),
 }
 """What a product of a table has no use for, besides whole sections."""
-SECTIONS = ("profiles", "recommend", "simulate", "drift", "sessions")
+SECTIONS = ("profiles", "negatives", "recommend", "simulate", "drift", "sessions")
 IN_A_TABLE = ("column", "sql", "image")
 """Kinds of feature that look at one row."""
 WHOLE = ("int", "long")

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from pipeline.config import Config
-from pipeline.datasets import earlier_examples, events, examples, profiles, vocabulary
-from pipeline.days import Day, add_days, day_of_us, day_start_us, days_between
+from pipeline.datasets import earlier_examples, events, examples, profiles, rooms, vocabulary
+from pipeline.days import Day, add_days, day_of_us, days_between
 from pipeline.errors import Refused
 from pipeline.features import target_features, vocabulary_names
 from pipeline.raw import Outside
 from pipeline.road.shared import ENTITIES, SHARED
 from pipeline.step import Input, Output, Step, Tables
 from pipeline.steps.build_examples import build_examples
-from pipeline.steps.instants import DAY_US, SECOND_US
+from pipeline.steps.build_examples.moments import exposed_us
+from pipeline.steps.build_examples.negatives import Known, points_of
+from pipeline.steps.build_examples.pools import SLOT_US, exposed_days
+from pipeline.steps.instants import DAY_US
 from pipeline.storage import digest_of
 
 
@@ -48,7 +51,10 @@ def declarations(config: Config) -> dict[str, str]:
     groups = {group: getattr(config.features, group) for group in ("user", "item", "context")}
     means = {f"{group}_{name}": feature for group, declared in groups.items() for name, feature in declared.items()}
     found = {name: digest_of(feature.model_dump(mode="json", exclude={"scored_as"})) for name, feature in means.items()}
-    labels = {f"label_{name}": digest_of(label.model_dump(mode="json")) for name, label in config.labels.items()}
+    beside = None if config.negatives is None else config.negatives.model_dump(mode="json")
+    labels = {
+        f"label_{name}": digest_of([label.model_dump(mode="json"), beside]) for name, label in config.labels.items()
+    }
     return {**found, **labels}
 
 
@@ -71,25 +77,37 @@ def earlier_table(config: Config, tables: Tables) -> DataFrame | None:
     return tables.table("earlier", "dt")
 
 
-def _mature_us(config: Config) -> int:
-    return max(label.mature_after_s for label in config.event_labels.values()) * SECOND_US
-
-
 def exposed(config: Config, day: Day) -> Input:
     """The events from the first exposure whose labels mature on the day to the end of the day."""
-    zone = config.product.zone
-    first = day_of_us(day_start_us(day, zone) - _mature_us(config), zone)
+    first = day_of_us(exposed_us(config, day)[0], config.product.zone)
     return Input(events(config), tuple(days_between(first, day, config.product.first_day)))
 
 
+def _sampled_from(config: Config, day: Day) -> dict[str, Input]:
+    """What negatives are sampled from: see Known."""
+    negatives, first = config.negatives, config.product.first_day
+    if negatives is None:
+        return {}
+    days = exposed_days(config, day)
+    before = days_between(add_days(days[0], -1), add_days(days[-1], -1), first) if days else []
+    inputs = {"popularity": Input(events(config), tuple(before))}
+    if negatives.candidates == "on_air":
+        inputs["rooms"] = Input(rooms(config), tuple(days))
+    if negatives.unseen_days:
+        longest_us = negatives.unseen_days * DAY_US + SLOT_US
+        since = day_of_us(exposed_us(config, day)[0] - longest_us, config.product.zone)
+        inputs["seen"] = Input(events(config), tuple(days_between(since, day, first)))
+    return inputs
+
+
 def _example_reads(config: Config, day: Day) -> Mapping[str, Input]:
-    first, zone, mature_us = config.product.first_day, config.product.zone, _mature_us(config)
-    exposed_from = day_start_us(day, zone) - mature_us
-    served = _profile_days(config, exposed_from, day_start_us(add_days(day, 1), zone) - mature_us)
-    known = tuple(days_between(add_days(day, -1), add_days(day, -1), first))
+    exposed_from, exposed_to = exposed_us(config, day)
+    served = _profile_days(config, exposed_from, exposed_to)
+    known = tuple(days_between(add_days(day, -1), add_days(day, -1), config.product.first_day))
     inputs = {
         "events": exposed(config, day),
         "history": Input(events(config), history_days(config, exposed_from, day)),
+        **_sampled_from(config, day),
     }
     inputs |= {f"profiles_{entity}": Input(profiles(config, entity), served) for entity in ENTITIES}
     inputs |= earlier_days(config, served)
@@ -120,12 +138,16 @@ def served_tables(config: Config, tables: Tables) -> Served:
 
 def _examples(config: Config, day: Day, tables: Tables, outside: Sequence[Outside]) -> Output:
     served, shown = served_tables(config, tables), tables.expect("events", "dt")
-    made = build_examples(config, day, shown, served.profiles, served.vocabularies, served.history, served.earlier)
-    return Output({examples(config).name: made}, {"declared": declarations(config)})
+    known = Known(*(tables.table(role, "dt") for role in ("rooms", "popularity", "seen")))
+    points = points_of(config, day, shown, known)
+    made = build_examples(
+        config, day, shown, served.profiles, served.vocabularies, served.history, served.earlier, points.table
+    )
+    return Output({examples(config).name: made}, {"declared": declarations(config)}, release=points.release)
 
 
 EXAMPLES = Step(
-    "build_examples", ("product", "datasets", "labels", "profiles", "features", "training.label"),
+    "build_examples", ("product", "datasets", "labels", "negatives", "profiles", "features", "training.label"),
     ("pipeline.steps.build_examples", *SHARED),
     _example_reads, lambda config: (examples(config),), _examples,
 )  # fmt: skip

@@ -32,7 +32,7 @@ def _check_drift(config: Config, warehouse: Warehouse, day: Day) -> str:
 
 
 STATISTICS = Step(
-    "build_statistics", ("product", "datasets", "labels", "features", "training.label"),
+    "build_statistics", ("product", "datasets", "labels", "negatives", "features", "training.label"),
     (
         "pipeline.steps.build_statistics", "pipeline.steps.build_examples", "pipeline.statistics.bins",
         "pipeline.statistics.columns", *SHARED,

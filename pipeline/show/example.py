@@ -6,26 +6,30 @@ import datetime
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config import Feature
+from pipeline.config import Feature, Negatives
 from pipeline.days import Day, add_days
 from pipeline.errors import MissingInput
 from pipeline.features import FIRST_ID, NULL_ID, PAD_ID, UNKNOWN_ID, FeatureSpec, feature_specs, target_features
 from pipeline.models.transforms import CROSS_FACTOR
 from pipeline.schemas import ENTITY_ID
+from pipeline.show.label_traces import label_trace
 from pipeline.show.published import Published, Row
 from pipeline.show.traces import Point, sequence_trace, sum_trace, target_trace
 from pipeline.steps.measures import features_of
 from pipeline.steps.sums import decay_of, latest_of
 
+COLUMNS_SHOWN = ("event_id", "event_type", "user_id", "item_id", "room_id", "event_time", "available_at")
 RESERVED = {PAD_ID: "(padding)", NULL_ID: "(null)", UNKNOWN_ID: "(unknown)"}
 
 
 @dataclass(frozen=True)
 class _Found:
-    """An example, the event that it is, and the days that served it."""
+    """An example, the event that it is (with a sampled candidate in it), and the days that served it."""
 
     row: Row
     event: Row
+    beside: str | None
+    """Of what was sampled, the event that it stands beside."""
     profile_day: Day
     vocabulary_day: Day
 
@@ -33,9 +37,9 @@ class _Found:
 def show_example(published: Published, example_id: str, day: Day) -> Row:
     """The example with its event, its days, its features and where they came from.
 
-    Sums and sequences are computed again from `events` (target encodings from earlier examples) by their definition;
-    `agrees` says whether that is what the example holds. Raises MissingInput with the nearest thing to do where there
-    is no such example.
+    Sums, sequences and labels are computed again from `events` (target encodings from earlier examples) by their
+    definition; `agrees` says whether that is what the example holds. Raises MissingInput with the nearest thing to do
+    where there is no such example.
     """
     found = _find(published, example_id, day)
     row, event = found.row, found.event
@@ -52,10 +56,19 @@ def show_example(published: Published, example_id: str, day: Day) -> Row:
             "vocabulary_day": found.vocabulary_day,
             **{entity: "known" if profile else "cold: in no profile of that day" for entity, profile in known.items()},
         },
+        **_sampled(found),
         "labels": {name: value for name, value in row.items() if name.startswith("label_")},
         "features": [_feature(point, spec, row) for spec in feature_specs(published.config)],
-        **_traces(point, row),
+        **_traces(point, found, day),
     }
+
+
+def _sampled(found: _Found) -> Row:
+    """Of a candidate, beside what it was drawn and how likely that was."""
+    if found.beside is None:
+        return {}
+    probability = found.row["sampling_probability"]
+    return {"sampled": {"beside": found.beside, "sampling_probability": probability}}
 
 
 def _find(published: Published, example_id: str, day: Day) -> _Found:
@@ -66,10 +79,22 @@ def _find(published: Published, example_id: str, day: Day) -> _Found:
     row = rows[0]
     exposed = published.local_day(row["event_time"])
     events = published.events(add_days(exposed, -1), day, "event_id", example_id)
+    beside = None
+    if not events and config.negatives is not None:
+        beside = example_id.rpartition("~")[0]
+        logged = published.events(add_days(exposed, -1), day, "event_id", beside)
+        events = [_candidate(config.negatives, event, row) for event in logged]
     if not events:
         raise MissingInput(f"example {example_id!r} is in {dataset}/dt={day}, but its event is in no day of events")
     ready = row["event_time"] - datetime.timedelta(seconds=config.profiles.ready_after_s)
-    return _Found(row, events[0], add_days(published.local_day(ready), -1), add_days(exposed, -1))
+    return _Found(row, events[0], beside, add_days(published.local_day(ready), -1), add_days(exposed, -1))
+
+
+def _candidate(negatives: Negatives, event: Row, row: Row) -> Row:
+    """The event as a sampled candidate has it."""
+    own = {"item_id": row["item_id"], "room_id": row["room_id"]}
+    known = {*COLUMNS_SHOWN, "arrived", "source_file", *negatives.keep}
+    return {name: own.get(name, value if name in known else None) for name, value in event.items()}
 
 
 def _nowhere(published: Published, dataset: str, example_id: str, day: Day) -> str:
@@ -89,10 +114,12 @@ def _nowhere(published: Published, dataset: str, example_id: str, day: Day) -> s
         return f"{missing}: the event is of type {event['event_type']!r}, examples are made of {exposure!r}"
     if event["bot_rule"] is not None:
         return f"{missing}: the event is a bot's (rule {event['bot_rule']!r}), and bots make no examples"
-    longest = max(label.mature_after_s for label in config.event_labels.values())
-    matures = published.local_day(event["event_time"] + datetime.timedelta(seconds=longest))
+    matures = published.local_day(event["event_time"] + datetime.timedelta(seconds=config.mature_after_s))
     if matures == day:
-        return f"{missing}: the event is there, but it arrived later than that day, or has no user or item"
+        return (
+            f"{missing}: the event is there, but it arrived later than that day, has no user or item, or was known "
+            "before it happened"
+        )
     return f"{missing}: its labels mature on {matures}: --dt {matures}"
 
 
@@ -159,9 +186,9 @@ def _raw(point: Point, full: str) -> Any:
     return [f"{entry['key']} {entry['weight']:.4g}" for entry in entries]
 
 
-def _traces(point: Point, row: Row) -> dict[str, Any]:
-    """Where sums and sequences came from: a summary, then the event rows of each."""
-    summary, rows = [], {}
+def _traces(point: Point, found: _Found, day: Day) -> dict[str, Any]:
+    """Where sums, sequences and labels came from: a summary, then the event rows of each."""
+    row, summary, rows = found.row, [], {}
     for entity in ENTITY_ID:
         for name, feature in features_of(point.published.config, entity).items():
             full = f"{entity}_{name}"
@@ -179,4 +206,9 @@ def _traces(point: Point, row: Row) -> dict[str, Any]:
         trace = sequence_trace(point, sequence)
         summary.append(trace.summary(full, row[full]))
         rows[f"rows of {full}"] = trace.rows
-    return {"recomputed": summary, **{name: found for name, found in rows.items() if found}}
+    for name, label in point.published.config.event_labels.items():
+        full = f"label_{name}"
+        trace = label_trace(point, day, label, found.beside is not None)
+        summary.append(trace.summary(full, [row[full]]))
+        rows[f"rows of {full}"] = trace.rows
+    return {"recomputed": summary, **{name: lines for name, lines in rows.items() if lines}}

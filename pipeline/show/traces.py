@@ -72,11 +72,11 @@ def sum_trace(point: Point, entity: str, feature: Feature) -> Trace | None:
     same = [row for row in rows if feature.by is None or (own is not None and row["by"] == own)]
     if feature.distinct is not None:
         values = [float(len({row["by"] for row in rows} - {None, ""}))]
-        return Trace(values, [_shown(point, row, measures) for row in rows])
+        return Trace(values, [shown(point, row, measures) for row in rows])
     if feature.share is not None:
         whole = [float(_sum(measures[0], part)) for part in (same, rows)]
-        return Trace(whole, [_shown(point, row, measures) for row in rows])
-    return Trace([float(_sum(m, same)) for m in measures], [_shown(point, row, measures) for row in same])
+        return Trace(whole, [shown(point, row, measures) for row in rows])
+    return Trace([float(_sum(m, same)) for m in measures], [shown(point, row, measures) for row in same])
 
 
 def sequence_trace(point: Point, sequence: Sequence) -> Trace:
@@ -91,7 +91,7 @@ def sequence_trace(point: Point, sequence: Sequence) -> Trace:
     ]
     latest = sorted(known, key=lambda row: (row["available_at"], row["event_id"]))[-sequence.last :]
     ids = _ids(point, sequence.of, [str(_text(row[sequence.of])) for row in latest])
-    shown = [{**_shown(point, row, ()), sequence.of: row[sequence.of]} for row in latest]
+    shown = [{**shown(point, row, ()), sequence.of: row[sequence.of]} for row in latest]
     return Trace(ids, shown)
 
 
@@ -178,7 +178,7 @@ def _ids(point: Point, vocabulary: str, values: list[str]) -> list[int]:
     return [ids.get(value, UNKNOWN_ID) for value in values]
 
 
-def _shown(point: Point, row: Row, measures: tuple[Measure, ...]) -> Row:
+def shown(point: Point, row: Row, measures: tuple[Measure, ...]) -> Row:
     """What a person wants to see of an event row."""
     shown = {name: row[name] for name in ("event_id", "event_type", "user_id", "item_id")}
     shown |= {name: point.published.local(row[name]) for name in ("event_time", "available_at")}

@@ -9,15 +9,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import schemas
-from pipeline.config import HOUR, SESSION, SESSION_SUMS, Config, Feature
+from pipeline.config import HOUR, SESSION, SESSION_SUMS, ChosenLabel, Config, Feature, Label
 from pipeline.errors import ConfigError
 from pipeline.steps.measures import COUNTERPART, attribute_columns, features_of, latests, measures, priors, summed
 from pipeline.steps.sums import Measure, Window, measures_of
 
 INTEGERS = ("int", "bigint")
+COMPARED = (*INTEGERS, "double")
 KEYS = ("string", "boolean", *INTEGERS)
 NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "timestamp", "void")
 """With the decimals, what Spark casts to float without a look at the value."""
+BY_OWN_VALUE = ("count", "sum", "rate", "share", "decay")
+"""Kinds of feature that, split `by` something, look up the example's own value of it."""
 LARGEST_SUMMED = 10**10
 """So far from 0 may the `min` and `max` of a summed column lie: 900 million rows of it then fit into 64 bits."""
 
@@ -34,7 +37,7 @@ def check_sql(config: Config, spark: SparkSession) -> None:
 
     Spark analyses each over an event table without rows; nothing is run.
     """
-    nothing = spark.createDataFrame([], schemas.ddl(_declared(config)))
+    nothing = spark.createDataFrame([], schemas.ddl(_own(config)))
     written = {name: feature.sql for name, feature in config.features.context.items() if feature.sql is not None}
     found = ((name, _sql_fault(nothing, sql)) for name, sql in written.items())
     _refuse([f"$.features.context.{name}.sql: {fault}" for name, fault in found if fault is not None])
@@ -77,6 +80,24 @@ def _declared(config: Config) -> schemas.Columns:
     return {name: type_ for name, type_ in event_columns(config).items() if name in declared}
 
 
+def _own(config: Config) -> schemas.Columns:
+    """Those of an example's own event that its features and labels may look at: none that says a label, and beside
+    sampled candidates none that they do not share, or it would tell which were sampled."""
+    answers = {label.column for label in config.event_labels.values() if isinstance(label, ChosenLabel)}
+    declared = {name: type_ for name, type_ in _declared(config).items() if name not in answers}
+    if config.negatives is None:
+        return declared
+    of_a_candidate = ("item_id", "room_id") if config.negatives.candidates == "on_air" else ("item_id",)
+    shared = {"user_id", "event_time", *of_a_candidate, *config.negatives.keep}
+    return {name: type_ for name, type_ in declared.items() if name in shared}
+
+
+def _known(config: Config) -> str:
+    """Those columns, for a message."""
+    shared = "" if config.negatives is None else " (as sampled candidates share them: $.negatives.keep)"
+    return f"columns known at an event are {sorted(_own(config))}{shared}"
+
+
 def _entities(config: Config) -> Iterator[str]:
     for entity in COUNTERPART:
         for name, feature in features_of(config, entity).items():
@@ -103,6 +124,10 @@ def _feature(config: Config, entity: str, feature: Feature) -> Iterator[str]:
         yield f"prior_by is {feature.prior_by!r}; declared {entity} attributes are {sorted(known)}"
     if feature.by is not None and feature.by not in (keys := _possible_keys(config, entity)):
         yield f"by is {feature.by!r}; it must be one of {sorted(keys)}"
+    elif feature.by is not None and any(getattr(feature, kind) is not None for kind in BY_OWN_VALUE):
+        said = {*attribute_columns(config, COUNTERPART[entity]), HOUR}
+        if feature.by not in said and feature.by not in _own(config):
+            yield f"by is {feature.by!r}, of which the example's own value is looked up; {_known(config)}"
     for measure in measures_of(feature):
         if measure.column is not None and not _of_sessions(config, measure):
             yield from _summed(config, measure.column)
@@ -137,8 +162,8 @@ def _possible_keys(config: Config, entity: str) -> set[str]:
 
 
 def _column(config: Config, feature: Feature) -> Iterator[str]:
-    if feature.column is not None and feature.column not in (known := _declared(config)):
-        yield f"column is {feature.column!r}; columns known at an event are {sorted(known)}"
+    if feature.column is not None and feature.column not in _own(config):
+        yield f"column is {feature.column!r}; {_known(config)}"
 
 
 def _context(config: Config) -> Iterator[str]:
@@ -159,14 +184,19 @@ def _sequences(config: Config) -> Iterator[str]:
 
 
 def _labels(config: Config) -> Iterator[str]:
-    exposure = config.event_labels[config.training.label].of
-    known = _declared(config)
+    exposure, own = config.event_labels[config.training.label].of, _own(config)
     for name, label in config.event_labels.items():
+        place = f"$.labels.{name}"
         if label.of != exposure:
-            yield f"$.labels.{name}.of is {label.of!r}, but examples are made of {exposure!r} (the training label's)"
-        for column in label.match:
-            if column not in known:
-                yield f"$.labels.{name}.match names {column!r}; columns known at an event are {sorted(known)}"
+            yield f"{place}.of is {label.of!r}, but examples are made of {exposure!r} (the training label's)"
+        if isinstance(label, Label):
+            yield from (f"{place}.match names {name!r}; {_known(config)}" for name in label.match if name not in own)
+            if label.column is not None:
+                yield from (f"{place}.column {fault}" for fault in _summed(config, label.column))
+        elif isinstance(label, ChosenLabel) and label.column is not None:
+            type_ = _declared(config).get(label.column, "not a column of events")
+            if type_ not in COMPARED:
+                yield f"{place}.column is {label.column!r}, which must be an int, long or double, got {type_}"
 
 
 def _twice(names: list[str]) -> str:

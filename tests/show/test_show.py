@@ -27,6 +27,16 @@ from tests.training.published_days import publish
 ROOT = Path(__file__).parents[2]
 DAYS = [add_days(FIRST, n) for n in range(3)]
 LAST = DAYS[-1]
+FOLLOWS = {"match": ["user_id", "item_id"], "within_s": 300, "mature_after_s": 600}
+LABELS: dict[str, Any] = {
+    "enter": {**FOLLOWS, "event": "enter"},
+    "watched": {**FOLLOWS, "event": "watch", "column": "duration_ms", "at_least": 20_000},
+    "next": {**FOLLOWS, "event": "enter", "next": True},
+    "shown": {"chosen": True, "mature_after_s": 600},
+}
+NEGATIVES = {
+    "candidates": "popular", "per_example": 1, "popularity": "enter", "unseen_days": 1, "keep": ["scene", "position"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +49,8 @@ def world() -> World:
 def published(spark: SparkSession, world: World, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """What the steps make of it, and the events, as a warehouse."""
     folder = tmp_path_factory.mktemp("shown")
-    config = toy_config(**SECTIONS, product={**TABLES["product"], "warehouse": str(folder / "warehouse")})
+    product = {**TABLES["product"], "warehouse": str(folder / "warehouse")}
+    config = toy_config(**{**SECTIONS, "labels": LABELS, "negatives": NEGATIVES}, product=product)
     road, shown = walk(spark, config, world, folder / "road", DAYS), Published(config)
     for day in DAYS:
         for dataset in road.columns:
@@ -62,7 +73,7 @@ def _ids(published: Published, dataset: str, column: str) -> list[str]:
     return sorted(pq.read_table(path, columns=[column]).column(column).to_pylist())
 
 
-def test_every_sum_and_sequence_of_every_example_is_found_again_in_the_events(published: Published) -> None:
+def test_every_sum_sequence_and_label_of_every_example_is_found_again_in_the_events(published: Published) -> None:
     traced: dict[str, int] = {}
     for example_id in _ids(published, "examples/enter", "example_id"):
         shown = show_example(published, example_id, LAST)
@@ -71,6 +82,22 @@ def test_every_sum_and_sequence_of_every_example_is_found_again_in_the_events(pu
             traced[line["feature"]] = traced.get(line["feature"], 0) + line["rows"]
     assert all(traced.values()), traced
     assert {"user_items_2d", "user_hour_share_3d", "item_cities_2d", "sequence_recent"} <= traced.keys()
+    assert {f"label_{name}" for name in LABELS} <= traced.keys()
+
+
+def test_a_sampled_candidate_is_shown_as_the_row_that_it_is(published: Published, world: World) -> None:
+    events = {row["event_id"]: row for row in world.events}
+    sampled = [id_ for id_ in _ids(published, "examples/enter", "example_id") if "~" in id_]
+    assert len(sampled) > 5
+    for example_id in sampled[:5]:
+        shown, logged = show_example(published, example_id, LAST), events[example_id.partition("~")[0]]
+        assert shown["sampled"]["beside"] == logged["event_id"]
+        assert 0 < shown["sampled"]["sampling_probability"] <= 1
+        assert shown["event"]["user_id"] == logged["user_id"]
+        assert shown["event"]["item_id"] != logged["item_id"]
+        assert (shown["event"]["room_id"], shown["labels"]["label_shown"]) == (None, 0.0)
+        assert f"sampled\n  beside                {logged['event_id']}" in as_text(shown)
+    assert "sampled" not in show_example(published, logged["event_id"], LAST)
 
 
 def test_a_value_that_is_not_in_the_events_is_told(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +117,7 @@ def test_ids_are_shown_with_their_values_and_the_days_that_served(published: Pub
     reference, events = ProfileReference(world), {row["event_id"]: row for row in world.events}
     meant = set()
     for example_id in _ids(published, "examples/enter", "example_id")[:20]:
-        shown, event = show_example(published, example_id, LAST), events[example_id]
+        shown, event = show_example(published, example_id, LAST), events[example_id.partition("~")[0]]
         exposed = day_of(published.config, event["event_time"])
         assert shown["served"]["vocabulary_day"] == add_days(exposed, -1)
         assert shown["event"]["event_time"] == event["event_time"]

@@ -19,6 +19,7 @@ from pipeline.features import vocabulary_names
 from pipeline.schemas import Columns, ddl
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
+from pipeline.steps.build_examples.negatives import Known, points_of
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
 from pipeline.steps.measures import daily_columns, profile_columns
@@ -209,9 +210,18 @@ def _examples(road: Road, world: World, day: Day) -> None:
         {name: table for name, table in vocabularies.items() if table is not None},
         arrived(road, world, add_days(day, -4), day),
         road.table("examples", [add_days(day, -n) for n in range(5, 0, -1)], "dt"),
+        points_of(road.config, day, arrived(road, world, yesterday, day), _known(road, world, day)).table,
     )
     assert dict(made.dtypes) == _types(road.spark, schemas.examples(road.config))
     road.keep("examples", day, made)
+
+
+def _known(road: Road, world: World, day: Day) -> Known:
+    """What candidates are sampled from where the product asks for any: popular items."""
+    before = [
+        arrived(road, world, one, one).withColumn("dt", F.lit(one)) for one in (add_days(day, -2), add_days(day, -1))
+    ]
+    return Known(popularity=before[0].unionByName(before[1]), seen=arrived(road, world, add_days(day, -4), day))
 
 
 def _types(spark: SparkSession, columns: Columns) -> dict[str, str]:

@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 from pipeline.config import Config
 from pipeline.days import Day
 from pipeline.statistics.columns import dataset_of, delays_of, kinds_of
-from pipeline.steps.build_examples.examples import exposures_of
 from pipeline.steps.build_examples.labels import known_after
+from pipeline.steps.build_examples.moments import exposures_of
 from pipeline.steps.build_statistics.counting import Asked, Counted, count_columns
 from pipeline.steps.instants import SECOND_US
 
