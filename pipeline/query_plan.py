@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
+
+from pipeline.storage import path_of
 
 SHUFFLE, BROADCAST, CARTESIAN, PYTHON = "shuffles", "broadcasts", "cartesian products", "python udfs"
 KINDS = (SHUFFLE, BROADCAST, CARTESIAN, PYTHON)
@@ -44,7 +45,7 @@ def query_plan(tables: Iterable[DataFrame]) -> QueryPlan:
         texts.append(str(query.executedPlan().treeString()))
         for name, node in _nodes(query.executedPlan(), cached):
             if name == SCAN:
-                scans.append(tuple(map(_path, node.relation().location().inputFiles())))
+                scans.append(tuple(map(path_of, node.relation().location().inputFiles())))
             elif name in NODES:
                 counts[NODES[name]] += 1
             elif PYTHON_NODE.search(name):
@@ -72,8 +73,3 @@ def _nodes(root: Any, cached: set[int]) -> Iterator[tuple[str, Any]]:
 
 def _sequence(scala: Any) -> list[Any]:
     return [scala.apply(i) for i in range(scala.size())]
-
-
-def _path(uri: str) -> str:
-    """As this package writes it: without the scheme of local files."""
-    return unquote(re.sub(r"^file:/+", "/", uri))

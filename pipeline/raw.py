@@ -17,7 +17,7 @@ from pipeline.config import Config, Source
 from pipeline.containers import DamagedFile, damaged, inspect_parquet, inspect_raw
 from pipeline.days import Day
 from pipeline.errors import ConfigError, DamagedData, MissingInput
-from pipeline.steps.clean_logs import last_arrivals, raw_lines
+from pipeline.steps.clean_logs import arrivals, raw_lines
 from pipeline.storage import (
     FileEntry,
     Manifest,
@@ -26,6 +26,7 @@ from pipeline.storage import (
     digest_of,
     files_at,
     has_manifest,
+    path_of,
     read_manifest,
     refuse_unread,
 )
@@ -42,7 +43,7 @@ class Outside:
     lines: int = 0
     bytes: int = 0
     arrived: Mapping[str, Day] = field(default_factory=dict)
-    """Of raw files whose path names no day: the latest day on which a line of each arrived."""
+    """Of raw files whose path names no day, by URI: the latest day on which a line of each arrived."""
     damaged: tuple[DamagedFile, ...] = ()
     """Raw files that are left out, `lines` and `bytes` do not count them."""
 
@@ -62,20 +63,25 @@ class RawLogs:
         self._config, self._warehouse, self._spark = config, warehouse, spark
         self._quarantine_files = quarantine_files
         self._seen: dict[tuple[str, ...], tuple[FileEntry | DamagedFile, ...]] = {}
-        self._arrived: dict[tuple[str, ...], dict[str, Day]] = {}
+        self._arrivals: dict[str, tuple[str, tuple[Day, Day]] | None] = {}
 
     def of(self, name: str, day: Day) -> Outside:
-        """The files of source `name` on `day` (all of them when its path names no day).
+        """The files of source `name` on `day`. Of a source whose path names no day they are those with lines of that
+        day, so that a file that comes later changes no day before.
 
         Raises MissingInput when there is none, DamagedData naming a file whose container is cut or corrupt (unless such
         files are to be left out), ConfigError naming one that is compressed in a way that is not read.
         """
         source = self._config.sources[name]
-        found = self.at(name, self.pattern(source, day), "path")
-        return found if source.has_day else replace(found, arrived=self._last_arrivals(source, found.paths))
+        found = self.at(name, self.pattern(source, day), "path", None if source.has_day else day)
+        if source.has_day:
+            return found
+        last = {uri: last for uri, (_, last) in self._arrived(source, found.paths).items()}
+        return replace(found, arrived=last)
 
-    def at(self, name: str, pattern: str, key: str) -> Outside:
-        """The files of source `name` that match a full pattern, which `$.sources.<name>.<key>` says."""
+    def at(self, name: str, pattern: str, key: str, day: Day | None = None) -> Outside:
+        """The files of source `name` that match a full pattern, which `$.sources.<name>.<key>` says; with `day` those
+        that have lines of it, besides damaged ones, of which nobody knows."""
         source, folder = self._config.sources[name], pattern.rpartition("/")[0]
         if "*" not in folder and has_manifest(folder):
             return self._published(name, folder, source.format)
@@ -85,6 +91,8 @@ class RawLogs:
         refuse_unread(paths)
         found = self._look(paths, source.format)
         self._refuse_damaged(found)
+        if day is not None:
+            found = self._with_lines_of(source, found, day)
         identity = "".join(f"damaged {one.sha256}" if isinstance(one, DamagedFile) else one.sha256 for one in found)
         return _outside(name, found, "collected", hashlib.sha256(identity.encode()).hexdigest())
 
@@ -127,11 +135,28 @@ class RawLogs:
             told = "; deliver it again, take it out of the folder"
             raise DamagedData("\n".join(f"{one}{told}{way_out}" for one in broken))
 
-    def _last_arrivals(self, source: Source, paths: tuple[str, ...]) -> dict[str, Day]:
-        if paths not in self._arrived:
-            raw = raw_lines(self._spark, paths, source)
-            self._arrived[paths] = dict(map(tuple, last_arrivals(self._config, source, raw).collect()))
-        return self._arrived[paths]
+    def _with_lines_of(
+        self, source: Source, found: Sequence[FileEntry | DamagedFile], day: Day
+    ) -> tuple[FileEntry | DamagedFile, ...]:
+        first = self._config.product.first_day
+        paths = tuple(one.name for one in found if isinstance(one, FileEntry))
+        days = {path_of(uri): span for uri, span in self._arrived(source, paths).items()}
+        of_the_day = {
+            path
+            for path in paths
+            if max(days.get(path, (first, first))[0], first) <= day <= max(days.get(path, (first, first))[1], first)
+        }
+        return tuple(one for one in found if isinstance(one, DamagedFile) or one.name in of_the_day)
+
+    def _arrived(self, source: Source, paths: tuple[str, ...]) -> dict[str, tuple[Day, Day]]:
+        """By URI, the first and the last day on which a line of a file arrived; a file without any clock is not there.
+        Files are looked at once."""
+        unknown = tuple(path for path in paths if path not in self._arrivals)
+        if unknown:
+            rows = arrivals(self._config, source, raw_lines(self._spark, unknown, source)).collect()
+            found = {path_of(uri): (uri, (first, last)) for uri, first, last in rows}
+            self._arrivals |= {path: found.get(path) for path in unknown}
+        return dict(known for path in paths if (known := self._arrivals[path]) is not None)
 
     def _look(self, paths: tuple[str, ...], format_: str) -> tuple[FileEntry | DamagedFile, ...]:
         if paths not in self._seen:

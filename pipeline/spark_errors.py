@@ -6,10 +6,10 @@ Only texts are looked at, so that a job without Spark can ask too.
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 from pipeline import errors
 from pipeline.errors import DamagedData, PipelineError
+from pipeline.storage import path_of
 
 OURS = re.compile(r"^pipeline\.errors\.(\w+): (.+)$", re.MULTILINE)
 """An error of this package that a Python worker raised."""
@@ -31,7 +31,7 @@ def known(error: Exception) -> PipelineError | None:
         kind: type[PipelineError] = getattr(errors, ours[1], PipelineError)
         return kind(ours[2])
     if unreadable := UNREADABLE.search(text):
-        return _unreadable(unquote(re.sub(r"^file:/+", "/", unreadable[1])), _cause(text))
+        return _unreadable(path_of(unreadable[1]), _cause(text))
     return None
 
 

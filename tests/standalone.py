@@ -39,11 +39,11 @@ def bare_python(folder: Path) -> Path:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """The URL of the master; the worker has two cores and lays what it is sent under `folder`."""
+def cluster(folder: Path, memory: str = "2g") -> Iterator[str]:
+    """The URL of the master; the worker has two cores and so much memory, and lays what it is sent under `folder`."""
     with _java(folder, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0") as log:
         url = _awaited(log, MASTER)
-        worker = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0", "--cores", "2", "--memory", "2g")
+        worker = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0", "--cores", "2", "--memory", memory)
         with _java(folder, "worker.Worker", *worker, "--work-dir", str(folder / "work"), url) as log:
             _awaited(log, re.compile("(Successfully registered with master)"))
             yield url

@@ -13,9 +13,15 @@ from pyspark.sql import SparkSession
 
 from pipeline.config import load_config
 from pipeline.containers import DamagedFile, inspect_parquet, inspect_raw
+from pipeline.days import Day, add_days, day_start_us
 from pipeline.errors import ConfigError
 from pipeline.raw import RawLogs
 from pipeline.storage import FileEntry, Warehouse
+
+FIELDS = (
+    "user_id", "session_id", "session_start", "session_size", "click_article_id", "click_timestamp",
+    "click_environment", "click_deviceGroup", "click_os", "click_country", "click_region", "click_referrer_type",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -50,6 +56,35 @@ def test_markers_and_unfinished_copies_are_no_raw_files(spark: SparkSession, tmp
     config = load_config(conf, [f"sources.events.path={tmp_path}/{{dt}}/*", f"product.warehouse={tmp_path}"])
     found = RawLogs(config, Warehouse.of(config), spark).of("events", config.product.first_day)
     assert (found.paths, found.lines, found.bytes) == ((f"{tmp_path}/2026-01-01/a.json",), 1, 3)
+
+
+def test_where_no_path_names_a_day_only_files_with_its_lines_are_read(spark: SparkSession, tmp_path: Path) -> None:
+    """Also lines from before the product, which belong to its first day; and a later file leaves earlier days alone."""
+    conf = Path(__file__).parent.parent / "conf" / "globo.toml"
+    config = load_config(conf, [f"sources.clicks.path={tmp_path}/*.csv", f"product.warehouse={tmp_path}"])
+    days = [add_days(config.product.first_day, n) for n in range(4)]
+    noon = {n: (day_start_us(add_days(days[0], n), config.product.zone) + 43_200_000_000) // 1000 for n in range(-9, 4)}
+    fields = ",".join(FIELDS)
+
+    def write(name: str, *instants: int | str) -> None:
+        lines = [f"1,7,0,2,{n},{ts},4,1,17,1,25,2" for n, ts in enumerate(instants)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([fields, *lines, ""]))
+
+    def found() -> dict[Day, tuple[list[str], str]]:
+        raw = RawLogs(config, Warehouse.of(config), spark)
+        of = {day: raw.of("clicks", day) for day in days}
+        return {day: ([Path(path).stem for path in one.paths], one.digest) for day, one in of.items()}
+
+    write("before", noon[-9])
+    write("first", noon[0], "")
+    write("two days", noon[0], noon[2])
+    write("without clock", "", "soon")
+    names = found()
+    assert [names[day][0] for day in days] == [
+        ["before", "first", "two days", "without clock"], ["two days"], ["two days"], []
+    ]  # fmt: skip
+    write("later", noon[2])
+    assert {day for day, files in found().items() if files != names[day]} == {days[2]}
 
 
 @pytest.mark.parametrize("content", [b"", b"a\nb\n", b"a\nb", b"\n\n", bytes(range(256)) * 9])

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -33,6 +32,7 @@ from pipeline.storage import (
     describe_file,
     files_at,
     has_manifest,
+    path_of,
     read_manifest,
     write_manifest,
 )
@@ -68,7 +68,7 @@ def holdings(spark: SparkSession, config: Config, delivery: Delivery, person: Pe
     """(path, lines) of the files with lines of his."""
     his = _his(spark, config, delivery, person)
     return sorted(
-        (local(row["source_file"]), int(row["count"])) for row in his.groupBy("source_file").count().collect()
+        (path_of(row["source_file"]), int(row["count"])) for row in his.groupBy("source_file").count().collect()
     )
 
 
@@ -86,7 +86,7 @@ def rewrite(spark: SparkSession, config: Config, delivery: Delivery, person: Per
         target = path if folder is None else f"{folder}/{DATA}{run}/{path.rpartition('/')[2]}"
         return (without_rows if parquet else without_lines)(path, target, found, lines)
 
-    done = marks.rdd.map(lambda row: one(local(row["source_file"]), row["lines"], row["marks"])).collect()
+    done = marks.rdd.map(lambda row: one(path_of(row["source_file"]), row["lines"], row["marks"])).collect()
     if folder is not None and done:
         _commit(folder, done)
 
@@ -117,11 +117,6 @@ def remove_unlisted(warehouse: Warehouse, paths: Sequence[str]) -> None:
                         storage.remove(f"{inside}/{file}")
                 if not storage.names(inside):
                     storage.remove(inside)
-
-
-def local(uri: str) -> str:
-    """The path that a storage knows, of the URI by which Spark names a file."""
-    return unquote(re.sub(r"^file:(//)?", "", uri))
 
 
 def _his(spark: SparkSession, config: Config, delivery: Delivery, person: Person) -> DataFrame:

@@ -8,6 +8,7 @@ from pipeline.storage.files import Files as Files
 from pipeline.storage.files import LocalFiles as LocalFiles
 from pipeline.storage.files import files_at as files_at
 from pipeline.storage.files import is_temporary as is_temporary
+from pipeline.storage.files import path_of as path_of
 from pipeline.storage.manifest import DATA as DATA
 from pipeline.storage.manifest import GRACE_S as GRACE_S
 from pipeline.storage.manifest import MANIFEST as MANIFEST

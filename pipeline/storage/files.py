@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from urllib.parse import unquote
 
 from pipeline.errors import ConfigError
 
@@ -139,6 +140,11 @@ class LocalFiles:
             raise FileExistsError(target)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.rename(source, target)
+
+
+def path_of(uri: str) -> str:
+    """The path that a storage knows, of the URI by which Spark names a file."""
+    return unquote(re.sub(r"^file:/+", "/", uri))
 
 
 def files_at(path: str) -> Files:

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from pipeline.config import Config, load_config
 from pipeline.days import day_start_us
 from pipeline.errors import DamagedData
-from pipeline.steps.clean_logs import CleanLogs, clean_logs, last_arrivals, raw_lines
+from pipeline.steps.clean_logs import CleanLogs, arrivals, clean_logs, raw_lines
 from tests.steps.spark_settings import shuffles
 
 DAY = datetime.date(2026, 1, 3)
@@ -369,7 +369,7 @@ def test_delimited_text_by_day_of_the_clock(spark: SparkSession, tmp_path: Path)
         (tmp_path / f"{name}.csv").write_text("\r\n".join(lines) + "\r\n")
     source = config.sources["clicks"]
     found = raw_lines(spark, sorted(map(str, tmp_path.glob("*.csv"))), source)
-    arrived = {row["source_file"]: row["arrived"] for row in last_arrivals(config, source, found).collect()}
+    arrived = {row["source_file"]: row["last"] for row in arrivals(config, source, found).collect()}
     raw = {"clicks": dataclasses.replace(found, arrived=arrived)}
     cleaned = clean_logs(config, config.product.first_day, raw, {}, None)
     assert fates(cleaned, "clicks") == {"kept": 2}

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from pipeline.config import load_config
 from pipeline.config.explain import explain
 from pipeline.days import add_days, day_start_us
-from pipeline.steps.clean_logs import clean_logs, last_arrivals, raw_lines
+from pipeline.steps.clean_logs import arrivals, clean_logs, raw_lines
 
 CONF = Path(__file__).parents[2] / "conf" / "movielens.toml"
 
@@ -33,7 +33,7 @@ def test_older_lines_have_a_fate_of_their_own_and_every_line_has_one(spark: Spar
     path = tmp_path / "ratings.csv"
     path.write_text("\n".join(["userId,movieId,rating,timestamp", *lines, "", ""]))
     raw = raw_lines(spark, [str(path)], source)
-    arrived = {row["source_file"]: row["arrived"] for row in last_arrivals(config, source, raw).collect()}
+    arrived = {row["source_file"]: row["last"] for row in arrivals(config, source, raw).collect()}
     raw = dataclasses.replace(raw, arrived=arrived)
 
     def fates(day: datetime.date) -> Counter[str]:

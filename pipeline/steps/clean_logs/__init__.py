@@ -196,10 +196,12 @@ def _of_the_day(config: Config, day: Day, source: Source, raw: RawLines, lines: 
     return lines.join(F.broadcast(files), on="source_file", how="left").where(arrived == F.lit(day))
 
 
-def last_arrivals(config: Config, source: Source, raw: RawLines) -> DataFrame:
-    """For a source whose path names no day: `source_file`, and `arrived`, the latest day on which a line of it came."""
+def arrivals(config: Config, source: Source, raw: RawLines) -> DataFrame:
+    """For a source whose path names no day: `source_file`, and `first` and `last`, the days on which a line of it
+    arrived; without files that have no clock at all."""
     lines = _valued(config, config.product.first_day, source, raw).withColumn("arrived", _arrived(config))
-    return lines.groupBy("source_file").agg(F.max("arrived").alias("arrived")).where("arrived is not null")
+    days = [F.min("arrived").alias("first"), F.max("arrived").alias("last")]
+    return lines.groupBy("source_file").agg(*days).where("last is not null")
 
 
 def _arrived(config: Config) -> Column:
