@@ -15,7 +15,7 @@ from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_examples.labels import known_after
 from pipeline.steps.build_examples.moments import exposures_of
 from tests.steps.rows import FIRST, Row, at, collected, event, events_frame, later, toy_config
-from tests.steps.test_road_of_features import shuffles
+from tests.steps.spark_settings import shuffles
 
 DAY = add_days(FIRST, 2)
 NOON = at(DAY)

@@ -22,7 +22,7 @@ from pipeline.steps.build_examples import build_examples
 from pipeline.steps.build_examples.negatives import Known, points_of
 from tests.steps.negatives_reference import ITEMS, Rooms, SamplingReference, random_rooms, rooms_of, sampling_config
 from tests.steps.rows import FIRST, Row, at, day_of, event, frame, later
-from tests.steps.test_road_of_features import shuffles
+from tests.steps.spark_settings import shuffles
 
 DAYS = [add_days(FIRST, n) for n in range(4)]
 ROOM_COLUMNS = {**schemas.ROOMS, "dt": "date"}
@@ -33,7 +33,7 @@ def made_of(spark: SparkSession, config: Config, world: Rooms, day: Day, known: 
     reads = EXAMPLES.reads(config, day)
     shown = _arrived(spark, config, world, reads["events"].days)
     points = points_of(config, day, shown, known or known_on(spark, config, world, day))
-    made = build_examples(config, day, shown, {}, {}, shown, points.table)
+    made = build_examples(config, day, shown, {}, {}, shown, points=points.table)
     assert list(made.columns) == list(schemas.examples(config))
     rows = made.toArrow().to_pylist()
     points.release()
