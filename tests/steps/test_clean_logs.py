@@ -70,14 +70,20 @@ class Cleaner:
         earlier: tuple[str, ...] = (),
         pii_key: bytes | None = None,
     ) -> CleanLogs:
-        """`earlier` are ids of the look-back days, of every source that has any."""
-        raw = {}
-        for name, content in {"events": lines, "rooms": rooms, "users": users, "streamers": ()}.items():
+        """`earlier` are ids of the look-back days, of every source that has any. Where no user says anything, there are
+        events and rooms alone."""
+        raw, config, contents = {}, self.config, {"events": lines, "rooms": rooms}
+        if users:
+            contents |= {"users": users, "streamers": ()}
+        else:
+            alone = config.datasets.model_copy(update={"attributes": {}})
+            config = config.model_copy(update={"datasets": alone})
+        for name, content in contents.items():
             paths = [self._write(f"{name}-{files}-{i}.json.gz", content[i::files]) for i in range(files)]
             raw[name] = raw_lines(self.spark, paths, self.config.sources[name])
         seen = self.spark.createDataFrame([(id_,) for id_ in earlier], "event_id string")
         before = dict.fromkeys(("events", "users"), seen) if earlier else {}
-        return clean_logs(self.config, DAY, raw, before, None, pii_key)
+        return clean_logs(config, DAY, raw, before, None, pii_key)
 
     def _write(self, name: str, lines: Any) -> str:
         stored = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
