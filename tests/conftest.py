@@ -1,4 +1,7 @@
-"""One Spark session for the whole run, started when the first test asks for it."""
+"""One Spark session a worker, started when the first of its tests asks for it.
+
+What such a test mostly waits for is Spark's planning, the work of one core: so the files are spread over the workers.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 
-class OneSession(LoadScopeScheduling):
-    """Files whose tests use the `spark` fixture go to one worker, so that there is one session in all."""
+class SparkByFile(LoadScopeScheduling):
+    """The tests of a file that uses the `spark` fixture go to one worker, as they share what they build; others go
+    wherever there is time. Files of many tests come first."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "spark" if _uses_spark(path) else nodeid
+        return path if _uses_spark(path) else nodeid
 
 
 @cache
@@ -30,9 +34,9 @@ def _uses_spark(path: str) -> bool:
     return re.search(r"\bspark: SparkSession\b", (ROOT / path).read_text(encoding="utf-8")) is not None
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneSession:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SparkByFile:
     """How `-n` spreads the tests. (The marker for groups is not heard by this pytest.)"""
-    return OneSession(config, log)
+    return SparkByFile(config, log)
 
 
 @pytest.fixture(scope="session")

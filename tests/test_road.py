@@ -16,12 +16,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.explain import planned, steps_of, unjustified
+from jobs.steps import run_days
 from pipeline import road
 from pipeline.artifact import load_artifact, load_golden
 from pipeline.config import Config, load_config
 from pipeline.days import Day, add_days, parse_day
 from pipeline.demonstration import refuse_foreign, simulate_logs
 from pipeline.errors import DamagedData, MissingInput, Refused
+from pipeline.progress import Progress
 from pipeline.report import summary
 from pipeline.runner import Outcome, Runner
 from pipeline.storage import data_files, read_manifest
@@ -66,7 +68,7 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
     runner = Runner(config, spark)
     simulate_logs(config, runner.warehouse, spark)
     days = [add_days(config.product.first_day, i) for i in range(4)]
-    outcomes = [runner.run(step, day) for day in days for step in data_steps(config)]
+    outcomes = run_days(runner, data_steps(config), days, Progress(1, "road"), at_once=2)
     trained = train(config, runner.warehouse, days[-1])
     outcomes.append(runner.run(road.RECOMMEND, days[-1]))
     yield Built(runner, days, outcomes, trained)

@@ -25,6 +25,11 @@ HIM = "u3"
 """Is forgotten. `u30` is somebody else."""
 USERS = [f"u{n}" for n in range(6)] + ["u30"]
 KEY = "a secret of the tests, not of anybody"
+USER = {
+    "key": {"column": "user_id"},
+    "city": {"attribute": "city"},
+    "enters_2d": {"count": "enter", "window_days": 2},
+}
 ITEM = {
     "key": {"column": "item_id"},
     "last_user": {"last": "enter", "by": "user_id"},
@@ -43,7 +48,7 @@ def config_in(folder: Path) -> Config:
     sources["events"]["path"] = "raw/events/dt={dt}/*.json.gz"
     for source in ("events", "users"):
         sources[source]["columns"]["user_id"] |= {"pii": True, "required": True}
-    features = {**TABLES["features"], "item": ITEM, "cross": {}}
+    features = {**TABLES["features"], "user": USER, "item": ITEM, "cross": {}}
     own = {"sources": sources, "features": features, "clean": {"pii_key_file": str(key)}, "vocabularies": {}}
     return parse_config({**TABLES, **own, "product": {**TABLES["product"], "warehouse": str(folder / "w")}})
 
