@@ -91,8 +91,7 @@ def sequence_trace(point: Point, sequence: Sequence) -> Trace:
     ]
     latest = sorted(known, key=lambda row: (row["available_at"], row["event_id"]))[-sequence.last :]
     ids = _ids(point, sequence.of, [str(_text(row[sequence.of])) for row in latest])
-    shown = [{**shown(point, row, ()), sequence.of: row[sequence.of]} for row in latest]
-    return Trace(ids, shown)
+    return Trace(ids, [{**shown(point, row, ()), sequence.of: row[sequence.of]} for row in latest])
 
 
 def target_trace(point: Point, feature: Feature, keys: Row) -> Trace:

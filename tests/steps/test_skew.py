@@ -16,10 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from pipeline import schemas
-from pipeline.config import Config, Label, Negatives
+from pipeline.config import Config
 from pipeline.steps.build_daily import build_daily
 from pipeline.steps.build_examples import build_examples
-from pipeline.steps.build_examples.negatives import Known, points_of
 from pipeline.steps.build_profiles import attribute_snapshot, build_profiles
 from pipeline.steps.build_sessions import build_sessions
 from pipeline.steps.build_vocab import build_vocab, vocabulary_values
@@ -135,14 +134,6 @@ def run(table: DataFrame) -> None:
     table.write.format("noop").mode("overwrite").save()
 
 
-def sampling(config: Config) -> Config:
-    """The product, learning which of several items was met."""
-    label = Label(event="enter", match=("user_id", "item_id"), within_s=60, mature_after_s=600)
-    keep = ("scene", "position")
-    negatives = Negatives(candidates="popular", per_example=2, popularity="exposure", unseen_days=1, keep=keep)
-    return config.model_copy(update={"negatives": negatives, "labels": {"enter": label}})
-
-
 def test_no_task_gets_four_times_the_median(busy: Busy) -> None:
     config, rows = busy.config, events(busy)
     people = {entity: said(busy, entity, count) for entity, count in (("user", 700), ("item", 300))}
@@ -172,13 +163,6 @@ def test_no_task_gets_four_times_the_median(busy: Busy) -> None:
     known = {column: kept[f"vocab_{column}"] for column in ("user_id", "item_id")}
     made = build_examples(config, DAY, rows, profiles, known, rows)
     found |= busy.uneven("examples", lambda: run(made))
-    dated = rows.withColumn("dt", F.to_date(F.from_utc_timestamp("available_at", "Asia/Shanghai")))
-    sampled_from = Known(popularity=dated.where(F.col("dt") == F.lit(FIRST)), seen=rows)
-    points = points_of(sampling(config), DAY, rows, sampled_from)
-    beside: list[int] = []
-    found |= busy.uneven("sampled candidates", lambda: beside.append(points.table.where("_sampled").count()))
-    points.release()
-    assert beside[0] > EVENTS // 8
     assert found == {}
 
 

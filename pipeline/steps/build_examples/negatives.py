@@ -22,6 +22,8 @@ from pipeline.steps.build_examples.pools import SLOTS_A_DAY, ended, pool_at, poo
 from pipeline.steps.check_features import event_columns
 
 MOMENT = ["user_id", "_slot"]
+SPREAD = 1 << 16
+"""Over so many keys lie the rows that draw nothing."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def _drawn(negatives: Negatives, counted: DataFrame, pool: DataFrame) -> DataFra
     """A row for each draw that is no blank: item_id, room_id, `_tickets`; draw 0 is the logged item."""
     last = F.when(F.col("_total").isNull(), 0).otherwise(negatives.draws)
     numbered = counted.select("*", F.explode(F.sequence(F.lit(0), last)).alias("_draw"))
-    draws = numbered.withColumn("_ticket", F.when(F.col("_draw") > 0, _ticket(negatives)))
+    none = -1 - F.pmod(F.xxhash64("example_id"), F.lit(SPREAD))  # no such ticket; one null would be one task's
+    draws = numbered.withColumn("_ticket", F.when(F.col("_draw") > 0, _ticket(negatives)).otherwise(none))
     numbers = F.explode(F.sequence("_first", F.col("_first") + F.col("_tickets") - 1)).alias("_ticket")
     tickets = pool.select("_pool", "item_id", "room_id", "_tickets", "_ended_us", numbers)
     won = draws.join(tickets, on=["_pool", "_ticket"], how="left")
