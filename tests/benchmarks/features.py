@@ -27,7 +27,7 @@ from tests.benchmarks.measuring.alternate import ROOT, answer_of
 from tests.benchmarks.measuring.settings import Settings
 from tests.benchmarks.measuring.table import Measured, Row
 
-LINES_A_USER, USERS_A_STREAMER = 67, 4
+LINES_A_USER, USERS_A_STREAMER = 43, 4
 TIMES = (0.25, 1, 4)
 """How many lines there are of a day, as multiples of what is asked for."""
 DAY_BEFORE = (road.CLEAN, road.DAILY, road.PROFILES, road.VOCAB)
