@@ -138,14 +138,12 @@ class RawLogs:
     def _with_lines_of(
         self, source: Source, found: Sequence[FileEntry | DamagedFile], day: Day
     ) -> tuple[FileEntry | DamagedFile, ...]:
-        first = self._config.product.first_day
+        """What came before the product's first day, or at no known time, is of the first day."""
+        begin = self._config.product.first_day
         paths = tuple(one.name for one in found if isinstance(one, FileEntry))
-        days = {path_of(uri): span for uri, span in self._arrived(source, paths).items()}
-        of_the_day = {
-            path
-            for path in paths
-            if max(days.get(path, (first, first))[0], first) <= day <= max(days.get(path, (first, first))[1], first)
-        }
+        spans = dict.fromkeys(paths, (begin, begin))
+        spans |= {path_of(uri): span for uri, span in self._arrived(source, paths).items()}
+        of_the_day = {path for path, (first, last) in spans.items() if max(first, begin) <= day <= max(last, begin)}
         return tuple(one for one in found if isinstance(one, DamagedFile) or one.name in of_the_day)
 
     def _arrived(self, source: Source, paths: tuple[str, ...]) -> dict[str, tuple[Day, Day]]:

@@ -93,9 +93,7 @@ class Size:
         schema = ", ".join(f"{column.source} {types.get(column.type, 'string')}" for column in columns.values())
         files = data_files(self._warehouse.folder("raw/events", self._day))
         lines = self._spark.read.schema(schema).json(files)
-        _write(
-            lines.dropDuplicates([str(self._runner.config.sources["events"].columns["event_id"].source)]), self._scratch
-        )
+        _write(lines.dropDuplicates([str(columns["event_id"].source)]), self._scratch)
 
     def _rules(self) -> None:
         output = self._plain.plan(road.CLEAN, self._day).output

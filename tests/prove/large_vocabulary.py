@@ -14,12 +14,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from pipeline.config import Config, parse_config
+from pipeline.config import Config
 from pipeline.datasets import events
 from pipeline.days import add_days
 from pipeline.features import FIRST_ID
@@ -30,34 +29,19 @@ from pipeline.session import build_session
 from pipeline.storage import Warehouse
 from pipeline.tables import Publication, publish, read_table
 from tests import standalone
+from tests.steps.rows import FIRST, TABLES, toy_config
 
 VALUES, FILES = 20_000_000, 16
-FIRST = datetime.date(2026, 1, 1)
 MEMORY = ("--driver-memory=1g", "--conf=spark.executor.memory=4g", "--conf=spark.sql.shuffle.partitions=32")
-TABLES: dict[str, Any] = {
-    "product": {"name": "large", "day_zone": "UTC", "first_day": FIRST},
-    "sources": {
-        "events": {
-            "kind": "events",
-            "path": "raw/events/dt={dt}/*.json",
-            "columns": {
-                **{name: {"from": name} for name in ("event_id", "user_id", "item_id", "event_type")},
-                "event_time": {"from": "ts", "time": ["epoch_ms"]},
-            },
-        }
-    },
-    "datasets": {"events": "events"},
-    "labels": {"enter": {"event": "enter", "within_s": 60, "mature_after_s": 600}},
-    "vocabularies": {"user_id": {"min_count": 1}},
-    "features": {"user": {"key": {"column": "user_id"}}},
-    "training": {"label": "enter"},
-    "gate": {"auc": {"at_least": 0.5}},
-}
 
 
 def build(spark: SparkSession, folder: str, values: int) -> None:
     """Both days, from events to a snapshot that is checked; AssertionError where something does not hold."""
-    config = parse_config({**TABLES, "product": {**TABLES["product"], "warehouse": folder}})
+    config = toy_config(
+        product={**TABLES["product"], "warehouse": folder}, sources={"events": TABLES["sources"]["events"]},
+        datasets={"events": "events"}, features={"user": {"key": {"column": "user_id"}}},
+        vocabularies={"user_id": {"min_count": 1}},
+    )  # fmt: skip
     runner = Runner(config, spark)
     second = add_days(FIRST, 1)
     _publish(spark, config, FIRST, spark.range(values + values // 4).select((F.col("id") % values).alias("id")))

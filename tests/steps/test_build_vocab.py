@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import random
 from functools import reduce
+from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
@@ -14,6 +15,7 @@ from pyspark.sql import functions as F
 from pipeline.days import add_days
 from pipeline.schemas import TOMBSTONE
 from pipeline.steps.build_vocab import BuildVocab, build_vocab, vocabulary_values
+from tests.prove import large_vocabulary
 from tests.steps.rows import FIRST, at, attributes_frame, collected, event, events_frame, frame, statement, toy_config
 from tests.steps.spark_settings import shuffles
 
@@ -166,3 +168,8 @@ def test_a_forgotten_id_stays_taken_when_its_day_is_built_again(spark: SparkSess
 def test_ids_have_no_gap_where_fewer_values_come_than_before(spark: SparkSession) -> None:
     made = _built(spark, 0, {"a": 9}, None, {3: str(FIRST), 7: str(FIRST)})
     assert _known(made) == {3: f"{TOMBSTONE}3", 4: "a"}
+
+
+def test_two_days_of_many_values(spark: SparkSession, tmp_path: Path) -> None:
+    """What `make prove PART=large_vocabulary` does with 20 million on a cluster."""
+    large_vocabulary.build(spark, str(tmp_path), 2_000)

@@ -38,6 +38,8 @@ def build_examples(
     """
     check_features(config)
     if points is None:
+        if config.negatives is not None:
+            raise ValueError("[negatives] are declared: points_of() must say what they are sampled from")
         points = points_of(config, day, events, Known()).table
     labelled = with_labels(config, points, events)
     featured = features_at(config, labelled, profiles, vocabularies, history, earlier)
